@@ -1,0 +1,179 @@
+"""The team: a lead, three experts and the base model answer a question together.
+
+Without a base model, or without memories, it answers all the same. It keeps no state between
+questions; what is remembered of them is the business of whoever asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dreamlab.agents.base import BaseModel
+from dreamlab.agents.experts import (
+    Recall,
+    RecommendationSpecialist,
+    ResourceSpecialist,
+    SearchSpecialist,
+    best,
+)
+from dreamlab.agents.language import clean
+from dreamlab.agents.lead import Decision, Lead
+from dreamlab.agents.render import render
+from dreamlab.agents.understanding import Reader, Reading
+from dreamlab.directory.catalog import Catalog
+from dreamlab.directory.phrases import PhraseBank
+from dreamlab.models.vectors import Embedding
+from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Task
+
+
+class Team:
+    """Answers questions over one directory.
+
+    Args:
+        catalog: the directory.
+        phrases: how people speak of its needs and groups.
+        embedder: the sentence encoder.
+        recall: `recall(text, limit=n)` gives memories, best first; None for a team without any.
+        base: the base model; None for a team without one.
+        cache: a folder for the vectors of rows and phrases; without it they are made anew, which
+            takes ten seconds.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        phrases: PhraseBank,
+        embedder: Embedding,
+        recall: Recall | None = None,
+        base: BaseModel | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.base = base
+        self.reader = Reader(catalog, phrases, embedder, cache)
+        self.resource = ResourceSpecialist(catalog)
+        self.search = SearchSpecialist(catalog, embedder, recall, cache)
+        self.recommendation = RecommendationSpecialist(catalog)
+        self.lead = Lead(catalog)
+        self._ids = tuple(service.id for service in catalog.services)
+
+    def solve(self, task: Task, context: Referral | None = None) -> tuple[Answer, ...]:
+        """All answers to one task: the team's first, then the lead's own, each expert's and, if
+        there is one, the base model's.
+
+        `context` is the referral of the answer before, for a follow-up such as "and in Delano?".
+
+        Raises:
+            QuestionError: the question is empty or too long.
+        """
+        return self.solve_many([task], [context])[0]
+
+    def solve_many(
+        self, tasks: Sequence[Task], contexts: Sequence[Referral | None] = ()
+    ) -> list[tuple[Answer, ...]]:
+        """The answers to each task, as `solve` gives them; questions are embedded and completed
+        in batches. `contexts` is empty or as long as `tasks`.
+
+        Raises:
+            QuestionError: a question is empty or too long.
+        """
+        watch = _Watch()
+        questions = [clean(task.question) for task in tasks]
+        languages = [task.language for task in tasks]
+        befores = contexts or [None] * len(tasks)
+        readings = self.reader.read(questions, languages, befores)
+        reading_each = watch.lap() / max(len(tasks), 1)
+        proposals: Sequence[Answer | None] = (
+            self.base.propose(questions) if self.base else [None] * len(tasks)
+        )
+        return [
+            self._answers(reading, proposal, reading_each)
+            for reading, proposal in zip(readings, proposals, strict=True)
+        ]
+
+    def _answers(
+        self, reading: Reading, proposal: Answer | None, reading_seconds: float
+    ) -> tuple[Answer, ...]:
+        watch = _Watch()
+        found = self.resource.find(reading, CITED_AT_MOST)
+        resource = Answer(
+            Role.RESOURCE,
+            _asked(reading, tuple(m.service.id for m in found.matches)),
+            nearest=tuple(m.service.id for m in found.nearest),
+            notes=tuple(f"{m.service.id}: {', '.join(m.reasons)}" for m in found.matches),
+            seconds=watch.lap(),
+        )
+        memories = self.search.remember(reading.question)
+        relevance = self.search.relevance(reading, memories)
+        search = Answer(
+            Role.SEARCH,
+            Referral(service_ids=best(self._ids, relevance, CITED_AT_MOST)),
+            notes=tuple(f"remembers {memory.id}" for memory in memories),
+            seconds=watch.lap(),
+        )
+        heeded, heeded_notes = self.lead.heed(reading, proposal, memories)
+        scores, notes = self.recommendation.weigh(heeded, relevance)
+        recommendation = Answer(
+            Role.RECOMMENDATION,
+            _asked(heeded, best(self._ids, scores, CITED_AT_MOST)),
+            notes=notes,
+            seconds=watch.lap(),
+        )
+        own = decision = self.lead.decide(heeded, relevance, scores)
+        if heeded_notes:
+            alone, _ = self.recommendation.weigh(reading, relevance)
+            own = self.lead.decide(reading, relevance, alone)
+        lead = Answer(
+            Role.LEAD,
+            own.referral,
+            nearest=own.nearest,
+            notes=own.notes,
+            seconds=reading_seconds + watch.lap(),
+        )
+        text, why = self._written(heeded, decision)
+        spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + watch.lap()
+        team = Answer(
+            Role.TEAM,
+            decision.referral,
+            text,
+            nearest=decision.nearest,
+            notes=(*decision.notes, *heeded_notes, *why),
+            seconds=spent + (proposal.seconds if proposal else 0.0),
+            version=self.base.version if self.base else "",
+        )
+        given = (team, lead, resource, search, recommendation)
+        return (*given, proposal) if proposal else given
+
+    def _written(self, reading: Reading, decision: Decision) -> tuple[str, tuple[str, ...]]:
+        """The text of the answer, and why each service is cited."""
+        cited = [self.catalog.get(id_) for id_ in decision.referral.service_ids]
+        text = render(
+            decision.referral,
+            cited,
+            language=reading.language,
+            helpline=self.catalog.helpline,
+            nearest=[self.catalog.get(id_) for id_ in decision.nearest],
+            problem=decision.problem,
+            place=decision.elsewhere,
+        )
+        why = (f"{row.id}: {self.recommendation.why(row, reading)}" for row in cited)
+        return text, tuple(why)
+
+
+def _asked(reading: Reading, ids: tuple[str, ...]) -> Referral:
+    return Referral(reading.needs, reading.groups, reading.place, service_ids=ids)
+
+
+@dataclass
+class _Watch:
+    """Seconds from one lap to the next."""
+
+    since: float = field(default_factory=time.perf_counter)
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        spent, self.since = now - self.since, now
+        return spent

@@ -1,0 +1,181 @@
+"""A larger base model: any causal language model of the hub or a local folder, read as text.
+
+It writes the same canonical completion as the embedded one, spelt out. Questions go through the
+tokenizer's chat template when it has one. Only safetensors are loaded and no code that comes
+with a model is run. No adapter is loaded or trained here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dreamlab.errors import ModelError
+from dreamlab.models.embedding import quiet_transformers
+
+if TYPE_CHECKING:
+    import torch
+
+CONTEXT = 1024
+NEW_TOKENS = 64
+BATCH = 16
+IGNORED = -100
+_WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+
+
+class TextModel:
+    """A causal language model, and how questions and completions become its tensors."""
+
+    def __init__(self, base_model: str) -> None:
+        """Loads a local folder or a hub id, in bfloat16 on a GPU that has it.
+
+        Raises:
+            ModelError: it is missing, unreadable, or has no safetensors.
+        """
+        folder = _folder(base_model)
+        quiet_transformers()
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            self.model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.bfloat16 if half else torch.float32,
+            ).eval()
+        except Exception as error:  # a door: the libraries below raise a dozen unrelated classes
+            raise ModelError(
+                f"cannot load base model {base_model!r}: {_line(error)}; DREAMLAB_BASE_MODEL takes "
+                "'embedded', a hub id or a local folder with safetensors"
+            ) from error
+        if self.tokenizer.eos_token_id is None:
+            raise ModelError(f"base model {base_model!r} has no end token in its tokenizer")
+        self.name = base_model
+        self.sha256 = _sha256(folder)
+        self.end: int = self.tokenizer.eos_token_id
+        known = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        self.context = min(CONTEXT, (known or CONTEXT) - NEW_TOKENS)
+
+    @property
+    def lora(self) -> dict[str, Any]:
+        """What an adapter adapts, as arguments of `peft.LoraConfig`."""
+        return {"target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+
+    def prompt(self, question: str) -> list[int]:
+        """The token ids of a question as the model is asked it; of a long one head and tail."""
+        question = question.encode("utf-8", "replace").decode()
+        ids = self._prompt(question)
+        extra = len(ids) - self.context
+        if extra > 0:
+            words = self.tokenizer(question, add_special_tokens=False)["input_ids"]
+            keep = max(2, len(words) - extra - 8)
+            words = words[: keep // 2] + words[len(words) - keep // 2 :]
+            ids = self._prompt(self.tokenizer.decode(words))[-self.context :]
+        return ids
+
+    def completion(self, text: str) -> list[int]:
+        """The token ids of a canonical completion, the end token last."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*ids, self.end]
+
+    def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """A training batch, padded on the right: ids, mask and labels, each [B, L]."""
+        import torch
+
+        size = max(len(row["input_ids"]) for row in rows)
+        ids = torch.full((len(rows), size), self._pad)
+        labels = torch.full((len(rows), size), IGNORED)
+        mask = torch.zeros((len(rows), size), dtype=torch.long)
+        for i, row in enumerate(rows):
+            tokens, p = torch.tensor(row["input_ids"]), row["prompt"]
+            ids[i, : len(tokens)] = tokens
+            mask[i, : len(tokens)] = 1
+            labels[i, p : len(tokens)] = tokens[p:]
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Mean cross-entropy over the completions' tokens; prompts and padding do not count."""
+        return model(**batch, use_cache=False).loss
+
+    def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
+        """The greedy completion of each question, free to be malformed, without the end token."""
+        prompts = [self.prompt(question) for question in questions]
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        found = [""] * len(prompts)
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            written = self._generate(model, [prompts[i] for i in chosen])
+            for i, ids in zip(chosen, written, strict=True):
+                found[i] = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        return found
+
+    def _generate(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
+        import torch
+
+        size = max(len(prompt) for prompt in prompts)
+        ids = torch.tensor([[self._pad] * (size - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (size - len(p)) + [1] * len(p) for p in prompts])
+        output = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=NEW_TOKENS,
+            do_sample=False,
+            eos_token_id=self.end,
+            pad_token_id=self._pad,
+        )
+        new = output[:, size:].tolist()
+        return [row[: row.index(self.end)] if self.end in row else row for row in new]
+
+    @property
+    def _pad(self) -> int:
+        """A padding token that is not the end token: else a model never learns to stop."""
+        pad = self.tokenizer.pad_token_id
+        return pad if pad is not None and pad != self.end else (0 if self.end != 0 else 1)
+
+    def _prompt(self, question: str) -> list[int]:
+        if self.tokenizer.chat_template:
+            asked = self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": question}],
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+            return list(self.tokenizer(asked, add_special_tokens=False)["input_ids"])
+        ids: list[int] = list(self.tokenizer(f"{question}\n")["input_ids"])
+        return ids[:-1] if ids and ids[-1] == self.end else ids
+
+
+def _folder(base_model: str) -> Path:
+    local = Path(base_model).expanduser()
+    if not local.is_dir():
+        from huggingface_hub import snapshot_download
+
+        try:
+            local = Path(snapshot_download(base_model, allow_patterns=_WANTED))
+        except Exception as error:  # a door: a name, the network or the hub may be at fault
+            raise ModelError(
+                f"cannot get base model {base_model!r}: {_line(error)}; DREAMLAB_BASE_MODEL takes "
+                "'embedded', a hub id or a local folder with safetensors"
+            ) from error
+    if not any(local.glob("*.safetensors")):
+        raise ModelError(f"base model {base_model!r} has no safetensors; choose one that has")
+    return local
+
+
+def _sha256(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__

@@ -1,0 +1,181 @@
+"""What the base model reads before a question: the facets that plain similarity suggests.
+
+A small model cannot know the words that it never saw; similarity of embeddings can guess at
+them, but cannot tell how many guesses to believe. So the model reads the guesses, best first, and
+learns which to take: a reader over retrieved evidence (open book), not a memory of phrases.
+The evidence line is made of the completion's own tokens and a few ordinary words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dreamlab.directory.catalog import Catalog
+from dreamlab.directory.phrases import FacetPhrases, PhraseBank
+from dreamlab.directory.words import words
+from dreamlab.models.completion import CompletionFormat
+from dreamlab.models.vectors import Embedding, cached_vectors
+from dreamlab.records import Referral
+
+ROWS = 20
+"""Nearest rows that vote for their needs."""
+TEMPERATURE = 0.1
+"""Fall of a row's vote with its distance from the nearest one, in cosine."""
+NEEDS, GROUPS = 3, 2
+"""Suggestions shown of each, best first."""
+CLEAR = 0.6
+"""Cosine from which a phrase of the bank counts as said; one that is in the question has 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clue:
+    """What the base model is given for one question.
+
+    `prompt` is the question with the evidence before it, as the model reads it; `similarity` the
+    cosine of every row of the directory to the question, [rows].
+    """
+
+    prompt: str
+    similarity: np.ndarray
+
+
+class Evidence:
+    """Suggests facets for questions, by directory, phrase bank and encoder.
+
+    The vectors of rows and phrases are kept in the folder `cache`, by content.
+    """
+
+    def __init__(
+        self, catalog: Catalog, bank: PhraseBank, embedder: Embedding, cache: Path | None = None
+    ) -> None:
+        self._catalog = catalog
+        self._embedder = embedder
+        self._format = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
+        self._rows = cached_vectors("rows", [s.text for s in catalog.services], embedder, cache)
+        served = np.array([[n in s.needs for n in catalog.needs] for s in catalog.services], float)
+        self._served = served / np.sqrt(np.maximum(served.sum(axis=1, keepdims=True), 1))
+        self._needs = _Phrases("needs", catalog.needs, bank.needs, embedder, cache)
+        self._groups = _Phrases("groups", catalog.groups, bank.groups, embedder, cache)
+        outside = [text for texts in bank.outside.values() for text in texts]
+        self._outside = _Set("outside", outside, embedder, cache)
+
+    def read(self, questions: Sequence[str]) -> list[Clue]:
+        """The evidence on each question."""
+        if not questions:
+            return []
+        # Rounded, so that reading many questions at once shows in no answer.
+        vectors = np.round(self._embedder.embed(list(questions)), 5)
+        return [
+            Clue(f"{self._line(question, vector)} {question}", self._rows @ vector)
+            for question, vector in zip(questions, vectors, strict=True)
+        ]
+
+    def _line(self, question: str, vector: np.ndarray) -> str:
+        said = f" {' '.join(words(question))} "
+        need = self._needs.similarities(vector, said)
+        group = self._groups.similarities(vector, said)
+        outside = self._outside.cosines(vector, said).max(initial=0.0)
+        inside = max(need.nearest.max(initial=0.0), group.nearest.max(initial=0.0))
+        parts = [
+            self._suggested("need", need, _standard(self._votes(vector)), NEEDS),
+            self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
+            self._place(question),
+            "far" if outside > inside else "near",
+            "named" if self._catalog.named(question, 1) else "",
+        ]
+        return " ".join(part for part in parts if part)
+
+    def _votes(self, vector: np.ndarray) -> np.ndarray:
+        cosines = self._rows @ vector
+        nearest = np.argsort(-cosines)[:ROWS]
+        weights = np.exp((cosines[nearest] - cosines[nearest[0]]) / TEMPERATURE)
+        votes: np.ndarray = weights @ self._served[nearest]
+        return votes
+
+    def _suggested(self, kind: str, found: _Similar, votes: np.ndarray, shown: int) -> str:
+        """The values said, then "maybe" and the likeliest of the others, best first."""
+        values = self._catalog.needs if kind == "need" else self._catalog.groups
+        scores = votes + found.score
+        order = sorted(range(len(values)), key=lambda i: (found.nearest[i] < CLEAR, -scores[i]))
+        clear = sum(found.nearest[i] >= CLEAR for i in order)
+        tokens = [self._token(kind, values[i]) for i in order[: max(shown, clear)]]
+        return " ".join(["".join(tokens[:clear]), "maybe", "".join(tokens[clear:])]).strip()
+
+    def _token(self, kind: str, value: str) -> str:
+        referral = Referral(needs=(value,)) if kind == "need" else Referral(groups=(value,))
+        return self._format.encode(referral)
+
+    def _place(self, question: str) -> str:
+        found = [p for p in self._catalog.places if p.casefold() in question.casefold()]
+        return self._format.encode(Referral(place=max(found, key=len))) if found else ""
+
+
+@dataclass(frozen=True)
+class _Similar:
+    """For each value of a facet: the cosine of its nearest phrase, and a standardised score."""
+
+    nearest: np.ndarray
+    score: np.ndarray
+
+
+class _Set:
+    """Texts with their vectors."""
+
+    def __init__(
+        self, name: str, texts: Sequence[str], embedder: Embedding, cache: Path | None
+    ) -> None:
+        self._texts = [f" {' '.join(words(text))} " for text in texts]
+        self._vectors = cached_vectors(name, texts, embedder, cache)
+
+    def cosines(self, vector: np.ndarray, said: str) -> np.ndarray:
+        """Cosine of each text; 1 for one whose words stand in `said` in a row."""
+        if not self._texts:
+            return np.zeros(0, np.float32)
+        found: np.ndarray = self._vectors @ vector
+        found[[text in said for text in self._texts]] = 1.0
+        return found
+
+
+class _Phrases:
+    """The phrases of every value of one facet."""
+
+    def __init__(
+        self,
+        name: str,
+        values: Sequence[str],
+        bank: Mapping[str, FacetPhrases],
+        embedder: Embedding,
+        cache: Path | None,
+    ) -> None:
+        self._labels = _Set(f"{name}-labels", list(values), embedder, cache)
+        self._sets = []
+        for kind in ("words", "situations"):
+            said = [
+                (text, i)
+                for i, value in enumerate(values)
+                if value in bank
+                for texts in getattr(bank[value], kind).values()
+                for text in texts
+            ]
+            owners = np.array([i for _, i in said], int)
+            texts = _Set(f"{name}-{kind}", [text for text, _ in said], embedder, cache)
+            self._sets.append((texts, [np.flatnonzero(owners == i) for i in range(len(values))]))
+
+    def similarities(self, vector: np.ndarray, said: str) -> _Similar:
+        """How near the question is to each value, by its name, words and situations."""
+        labels = self._labels.cosines(vector, said)
+        nearest, score = labels, _standard(labels)
+        for texts, members in self._sets:
+            cosines = texts.cosines(vector, said)
+            best = np.array([cosines[m].max(initial=0.0) for m in members])
+            nearest, score = np.maximum(nearest, best), score + _standard(best)
+        return _Similar(nearest, score)
+
+
+def _standard(scores: np.ndarray) -> np.ndarray:
+    spread = float(scores.std()) if len(scores) else 0.0
+    return (scores - scores.mean()) / spread if spread else np.zeros_like(scores)

@@ -1,0 +1,283 @@
+"""The steps of a night's dreams, each a function of a lab: plan, solve, reflect, close.
+
+Every step may be repeated: a plan is fixed on disk before the first dream is solved, rows are
+keyed by night and task, and the manifest is written last. It decides nothing about when.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from dreamlab.errors import NightError, StorageError, WindowClosed
+from dreamlab.files import write_atomic
+from dreamlab.integration import Lab
+from dreamlab.orchestration.budget import Budget
+from dreamlab.orchestration.window import Window
+from dreamlab.records import (
+    Experience,
+    MemoryKind,
+    NightReport,
+    Plan,
+    Role,
+    Task,
+    TaskKind,
+    from_json,
+    to_json,
+)
+
+R = TypeVar("R")
+BATCH = 12
+"""Dreams solved in one step: the window is asked between steps."""
+PLAN, MANIFEST = "plan.json", "manifest.json"
+
+
+def window_of(lab: Lab) -> Window:
+    """The lab's downtime window."""
+    s = lab.settings
+    return Window(s.downtime_start_hour, s.downtime_end_hour, s.zone)
+
+
+def open_session(lab: Lab, *, force: bool) -> Budget:
+    """What a session that starts now may spend; a forced one is not bound by the window.
+
+    Raises:
+        WindowClosed: the window is closed and `force` is not set.
+    """
+    now, window = lab.now(), window_of(lab)
+    if not force and not window.contains(now):
+        opens = window.opens(now).astimezone(window.zone)
+        raise WindowClosed(
+            f"outside the downtime window ({window}), which opens {opens:%a %H:%M}; "
+            "use --force to run now"
+        )
+    closes = None if force else window.closes(now)
+    return Budget(now, lab.settings.dream_duration, closes)
+
+
+def manifest(lab: Lab, night: str) -> NightReport | None:
+    """The manifest of a night, None while it has none.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    return _read(lab.settings.nights_path / night / MANIFEST, NightReport)
+
+
+def last_manifest(lab: Lab) -> NightReport | None:
+    """The manifest of the latest finished night, None before the first."""
+    nights = sorted(lab.settings.nights_path.glob(f"*/{MANIFEST}"))
+    return _read(nights[-1], NightReport) if nights else None
+
+
+def unfinished(lab: Lab) -> list[Plan]:
+    """Plans of nights that have no manifest yet, the oldest first: they are resumed."""
+    folders = sorted(p.parent for p in lab.settings.nights_path.glob(f"*/{PLAN}"))
+    plans = [_read(f / PLAN, Plan) for f in folders if not (f / MANIFEST).exists()]
+    return [plan for plan in plans if plan]
+
+
+def plan_night(
+    lab: Lab,
+    *,
+    count: int | None = None,
+    strategy: str | None = None,
+    need: str = "",
+    group: str = "",
+    seed: int | None = None,
+    again: bool = False,
+    force: bool = False,
+) -> Plan:
+    """The plan to dream now: an unfinished night's, else a new one for tonight, kept on disk.
+
+    Args:
+        lab: the lab that dreams.
+        count: dreams to plan; by default the setting `dream_task_count`.
+        strategy: how to choose them; by default the setting `dream_strategy`.
+        need: dream of this need only.
+        group: dream of this group only.
+        seed: reproduces a night; by default derived from its key.
+        again: plan another night although tonight's is finished.
+        force: the session may run outside the window; recorded.
+
+    Raises:
+        NightError: tonight is finished and `again` is not asked for, or no dream can be made.
+    """
+    pending = unfinished(lab)
+    if pending:
+        return pending[0]
+    now = lab.now()
+    night = _free_key(lab, window_of(lab).night(now), again=again)
+    seed = zlib.crc32(night.encode()) if seed is None else seed
+    strategy = strategy or lab.settings.dream_strategy
+    from dreamlab.exploration.planning import plan_dreams
+
+    champion = lab.registry.champion()
+    dreams = plan_dreams(
+        night=night,
+        count=count or lab.settings.dream_task_count,
+        strategy=strategy,
+        need=need,
+        group=group,
+        seed=seed,
+        catalog=lab.catalog,
+        phrases=lab.phrases,
+        experiences=lab.memory.experiences(),
+        questions=lab.benchmark.questions,
+        embed=lab.embedder.embed,
+    )
+    if not dreams.tasks:
+        raise NightError(
+            f"night {night} is empty: {dreams.notes[-1] if dreams.notes else 'no dream'}"
+        )
+    plan = Plan(
+        night,
+        dreams.tasks,
+        strategy,
+        seed,
+        now,
+        version=str(champion.number) if champion else "",
+        forced=force,
+        gaps=dreams.gaps,
+        notes=dreams.notes,
+    )
+    write_atomic(lab.settings.nights_path / night / PLAN, to_json(plan))
+    return plan
+
+
+def pending_tasks(lab: Lab, plan: Plan) -> list[Task]:
+    """The plan's tasks that memory holds no experience of."""
+    done = {e.task.id for e in lab.memory.experiences(night=plan.night)}
+    return [task for task in plan.tasks if task.id not in done]
+
+
+def batches(lab: Lab, plan: Plan) -> Iterator[tuple[Task, ...]]:
+    """The pending tasks in batches of one step each; reports progress after each batch."""
+    pending = pending_tasks(lab, plan)
+    done = len(plan.tasks) - len(pending)
+    for start in range(0, len(pending), BATCH):
+        lab.progress("dreaming", done + start, len(plan.tasks))
+        yield tuple(pending[start : start + BATCH])
+    lab.progress("dreaming", len(plan.tasks), len(plan.tasks))
+
+
+def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
+    """Solve, check and remember these tasks of a plan; returns how many rows were added."""
+    from dreamlab.exploration.check import check
+
+    team = lab.night_team(plan.version, plan.night)
+    experiences = []
+    for task, answers in zip(tasks, team.solve_many(tasks), strict=True):
+        outcome = check(task, answers[0], lab.catalog)
+        experiences.append(
+            Experience(
+                task, tuple(answers), lab.now(), outcome.verified, outcome.score, outcome.reasons
+            )
+        )
+    return lab.memory.append(experiences)
+
+
+def reflect_on(lab: Lab, night: str) -> int:
+    """Write down what the night's experiences teach; returns how many notes were added."""
+    from dreamlab.memory.consolidation import insights
+    from dreamlab.memory.reflection import reflect
+
+    experiences = lab.memory.experiences(night=night)
+    notes = [reflect(e) for e in experiences] + insights(night, experiences)
+    return lab.memory.append_reflections(notes)
+
+
+def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
+    """Tidy memory and account for the night; a night not `stopped` gets its manifest.
+
+    Args:
+        lab: the lab that dreamt.
+        plan: the night's plan.
+        stopped: reason code of what ended the session before the plan was done; the night
+            then keeps its plan, gets no manifest and is resumed by the next session.
+    """
+    lab.memory.optimize()
+    report = account(lab, plan, stopped=stopped)
+    if report.complete:
+        write_atomic(lab.settings.nights_path / plan.night / MANIFEST, to_json(report))
+    return report
+
+
+def account(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
+    """Counts and reason codes of a night as memory has it now."""
+    experiences = lab.memory.experiences(night=plan.night)
+    dropped = Counter(
+        reason for e in experiences if not e.verified for reason in e.reasons or ("unverified",)
+    )
+    missing = len(plan.tasks) - len(experiences)
+    if missing:
+        dropped[stopped or "not_solved"] = missing
+    now = lab.now()
+    return NightReport(
+        night=plan.night,
+        started_at=plan.started_at,
+        finished_at=now,
+        planned=len(plan.tasks),
+        solved=len(experiences),
+        verified=sum(e.verified is True for e in experiences),
+        remembered=len(experiences),
+        reflections=len(lab.memory.reflections(night=plan.night, kind=MemoryKind.REFLECTION)),
+        insights=len(lab.memory.reflections(night=plan.night, kind=MemoryKind.INSIGHT)),
+        dropped=dict(sorted(dropped.items())),
+        planned_kinds=dict(sorted(Counter(str(t.kind) for t in plan.tasks).items())),
+        base_right=base_right(experiences, lab),
+        gaps=plan.gaps,
+        notes=plan.notes,
+        seconds=(now - plan.started_at).total_seconds(),
+        strategy=plan.strategy,
+        seed=plan.seed,
+        version=plan.version,
+        forced=plan.forced,
+        complete=not missing,
+        problem="" if any(e.verified for e in experiences) else _problem(plan, experiences),
+    )
+
+
+def base_right(experiences: Sequence[Experience], lab: Lab) -> int:
+    """How many checkable dreams the base model alone got right."""
+    from dreamlab.exploration.check import check
+
+    right = 0
+    for e in experiences:
+        answer = e.answer(Role.BASE)
+        if answer and answer.well_formed and e.task.expected:
+            right += check(e.task, answer, lab.catalog).verified is True
+    return right
+
+
+def _problem(plan: Plan, experiences: Sequence[Experience]) -> str:
+    if not experiences:
+        return "no dream was solved"
+    if all(t.kind in (TaskKind.GAP,) for t in plan.tasks):
+        return "every dream was open: none can be checked"
+    return "no answer of the team passed the check; see dropped for the reasons"
+
+
+def _free_key(lab: Lab, night: str, *, again: bool) -> str:
+    if manifest(lab, night) is None:
+        return night
+    if not again:
+        raise NightError(f"night {night} is already dreamt; use --again to dream another one")
+    number = 2
+    while manifest(lab, f"{night}-{number:02d}") is not None:
+        number += 1
+    return f"{night}-{number:02d}"
+
+
+def _read(path: Path, kind: type[R]) -> R | None:
+    try:
+        return from_json(kind, path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise StorageError(
+            f"{path} is damaged; move it away: its night is then planned anew, memory is kept"
+        ) from None

@@ -1,0 +1,364 @@
+"""The steps of a training, each a function of a lab: gather, train, evaluate, decide, conclude.
+
+Every step may be repeated: a training is fixed on disk before it starts, it resumes from its
+checkpoint, and its report is written last. What is learnt, how it is scored and what passes is
+decided in `training/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dreamlab.errors import RegistryError, StorageError, TrainingError
+from dreamlab.files import write_atomic
+from dreamlab.integration import Lab
+from dreamlab.orchestration.dreaming import window_of
+from dreamlab.records import (
+    CITED_AT_MOST,
+    Answer,
+    Evaluation,
+    Example,
+    Referral,
+    Role,
+    Task,
+    Training,
+    TrainingReport,
+    Verdict,
+    from_json,
+    to_json,
+)
+from dreamlab.training.registry import FINE_TUNING, Version
+from dreamlab.training.replay import replay
+
+if TYPE_CHECKING:
+    from dreamlab.agents.team import Team
+    from dreamlab.models.evidence import Clue
+
+TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
+UNTOUCHED = "untouched"
+DENSE = "dense retrieval"
+
+Answering = Callable[[Sequence[str]], Sequence[Answer]]
+
+
+def ensure_first_version(lab: Lab) -> Version:
+    """The oldest version; registers the untouched base model, with its score, if there is none."""
+    if known := lab.registry.versions():
+        return known[0]
+    scores = headline(evaluation(lab, "base", UNTOUCHED, _base_answers(lab, None)))
+    run = lab.registry.start_run(FINE_TUNING, "untouched", key=UNTOUCHED)
+    lab.registry.log(run, metrics=scores)
+    version = lab.registry.register_untouched(run, lab.benchmark.hash, scores)
+    lab.registry.finish_run(run)
+    return version
+
+
+def gather(
+    lab: Lab, *, min_examples: int | None = None, seed: int = 0, force: bool = False
+) -> Training:
+    """The training to run now: an unfinished one, else a new one with its dataset exported.
+
+    The parent is the champion. Examples that neither it nor a version before it was trained on
+    are new; earlier ones are replayed. A training without enough examples since the last is
+    `skipped`, and nothing is written.
+
+    Args:
+        lab: the lab that learns.
+        min_examples: examples since the last training that one needs; by default the setting.
+        seed: of the training.
+        force: recorded.
+    """
+    if pending := _unfinished(lab):
+        return pending
+    from dreamlab.training.examples import examples, export, rows
+
+    champion = lab.registry.champion()
+    if champion is None:
+        raise RegistryError("no version is registered; run `dreamlab night` first")
+    known = examples(lab.memory.experiences())
+    used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
+    tried = _trained_on(lab, [f.parent.name for f in _folder(lab, "").glob(f"*/{REPORT}")])
+    fresh = sum(e.experience_id not in tried for e in known)
+    needed = min_examples or lab.settings.min_examples_for_training
+    key = _free_key(lab)
+    if fresh < needed:
+        return Training(
+            key,
+            parent=str(champion.number),
+            new=fresh,
+            forced=force,
+            skipped=f"examples_missing: {fresh} verified since the last training, {needed} needed",
+        )
+    new = [e for e in known if e.experience_id not in used]
+    old = replay(new, [e for e in known if e.experience_id in used], seed)
+    chosen: list[Example] = [*new, *old]
+    clues = lab.evidence.read([e.question for e in chosen])
+    read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
+    dataset = export(
+        rows(read, "completion", lab.format.encode),
+        _folder(lab, key),
+        [e.experience_id for e in chosen],
+    )
+    training = Training(
+        key=key,
+        seed=seed,
+        parent=str(champion.number),
+        new=len(new),
+        replayed=len(old),
+        dataset=dataset.sha256,
+        nights=tuple(sorted({e.night for e in chosen})),
+        forced=force,
+    )
+    run = _run(lab, training)
+    lab.registry.log_dataset(run, dataset)
+    write_atomic(_folder(lab, key) / TRAINING, to_json(training))
+    return training
+
+
+def train(lab: Lab, training: Training) -> None:
+    """Train the adapter of this training, from its last checkpoint if it was interrupted.
+
+    Raises:
+        TrainingError: the training cannot run; what it had is kept.
+    """
+    from dreamlab.training.finetune import finetune
+
+    folder = _folder(lab, training.key)
+    parent = lab.registry.version(int(training.parent))
+    trained = finetune(
+        _dataset_rows(folder),
+        base_model=lab.settings.base_model,
+        format=lab.format,
+        settings=lab.settings,
+        folder=folder / ADAPTER,
+        parent=None if parent.untouched else lab.registry.fetch(parent.number),
+        seed=training.seed,
+        progress=lambda done, total: lab.progress("training", done, total),
+    )
+    run = _run(lab, training)
+    for point in trained.history:
+        step = int(point["step"])
+        lab.registry.log(run, metrics={k: v for k, v in point.items() if k != "step"}, step=step)
+    lab.registry.log(run, metrics={"train/seconds": trained.seconds, "train/loss": trained.loss})
+
+
+def evaluate(lab: Lab, training: Training) -> None:
+    """Score challenger, champion, both teams and dense retrieval; each evaluation is kept."""
+    challenger = lab.base_from(_folder(lab, training.key) / ADAPTER, training.key)
+    champion = lab.base(training.parent)
+    parent_key = _key_of(lab, training.parent)
+    evaluation(lab, DENSE, "", _dense_answers(lab))
+    evaluation(lab, "base", parent_key, lambda texts: champion.propose(texts) if champion else [])
+    evaluation(lab, "base", training.key, challenger.propose)
+    evaluation(lab, "team", parent_key, _team_answers(lab.team(champion)))
+    evaluation(lab, "team", training.key, _team_answers(lab.team(challenger)))
+
+
+def decide(lab: Lab, training: Training) -> Verdict:
+    """The gate's verdict on the base model of this training, kept on disk."""
+    from dreamlab.training.gate import decide as gate
+
+    verdict = gate(
+        _kept(lab, "base", _key_of(lab, training.parent)),
+        _kept(lab, "base", training.key),
+        max_loss_share=lab.settings.max_loss_share,
+    )
+    write_atomic(_folder(lab, training.key) / VERDICT, to_json(verdict))
+    return verdict
+
+
+def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
+    """Register the challenger, or record its rejection with the reasons; the report is last."""
+    run = _run(lab, training)
+    ours = headline(_kept(lab, "base", training.key))
+    scores = {
+        DENSE: headline(_kept(lab, DENSE, "")),
+        f"base {training.parent}": headline(_kept(lab, "base", _key_of(lab, training.parent))),
+        f"team {training.parent}": headline(_kept(lab, "team", _key_of(lab, training.parent))),
+    }
+    version = ""
+    if verdict.passed:
+        registered = lab.registry.register(
+            _folder(lab, training.key) / ADAPTER,
+            run,
+            training.key,
+            night=training.nights[-1] if training.nights else "",
+            dataset=training.dataset,
+            parent=int(training.parent),
+            benchmark=lab.benchmark.hash,
+            scores=ours,
+            description="; ".join(verdict.reasons),
+        )
+        version = str(registered.number)
+    label = version or "rejected"
+    scores[f"base {label}"] = ours
+    scores[f"team {label}"] = headline(_kept(lab, "team", training.key))
+    report = TrainingReport(training, verdict, version, run, scores=scores)
+    lab.registry.log(
+        run,
+        metrics={**ours, **{f"team/{k}": v for k, v in scores[f"team {label}"].items()}},
+        tags={
+            "verdict": "passed" if verdict.passed else "rejected",
+            "reasons": "; ".join(verdict.reasons),
+            "version": label,
+        },
+    )
+    lab.registry.finish_run(run)
+    write_atomic(_folder(lab, training.key) / REPORT, to_json(report))
+    return report
+
+
+def evaluation(lab: Lab, subject: str, key: str, answer: Answering) -> Evaluation:
+    """The kept evaluation of a subject under a training's key, or a new one, which is kept."""
+    path = _evaluation_path(lab, subject, key)
+    if path.exists():
+        return from_json(Evaluation, path.read_bytes())
+    from dreamlab.training.evaluate import evaluate as score_all
+
+    name = f"evaluating {subject}" + (f" ({key})" if key else "")
+    found = score_all(
+        subject,
+        answer,
+        lab.benchmark.questions,
+        lab.catalog,
+        key,
+        progress=lambda done, total: lab.progress(name, done, total),
+    )
+    found = replace(found, benchmark=lab.benchmark.hash)
+    write_atomic(path, to_json(found))
+    return found
+
+
+def headline(found: Evaluation) -> dict[str, float]:
+    """The figures of the half that is only reported, by name, for runs, versions and reports."""
+    from dreamlab.training.evaluate import metrics
+
+    return {
+        name.replace("/report/", "/"): value
+        for name, value in metrics(found).items()
+        if "/report/" in name and not name.endswith("/seconds")
+    }
+
+
+def reports(lab: Lab) -> list[TrainingReport]:
+    """The reports of all finished trainings, the oldest first."""
+    paths = sorted(lab.settings.training_path.glob(f"*/{REPORT}"))
+    return [from_json(TrainingReport, path.read_bytes()) for path in paths]
+
+
+def _base_answers(lab: Lab, adapter: Path | None) -> Answering:
+    def answer(texts: Sequence[str]) -> Sequence[Answer]:
+        return lab.base_from(adapter, UNTOUCHED).propose(texts)
+
+    return answer
+
+
+def _team_answers(team: Team) -> Answering:
+    def answer(texts: Sequence[str]) -> Sequence[Answer]:
+        tasks = [Task(f"b{i}", text) for i, text in enumerate(texts)]
+        return [answers[0] for answers in team.solve_many(tasks)]
+
+    return answer
+
+
+def _dense_answers(lab: Lab) -> Answering:
+    """Plain dense retrieval, the baseline: the five rows nearest to a question, whatever it is."""
+    ids = [service.id for service in lab.catalog.services]
+
+    def nearest(clue: Clue) -> Answer:
+        rows = (-clue.similarity).argsort()[:CITED_AT_MOST]
+        return Answer(Role.SEARCH, Referral(service_ids=tuple(ids[row] for row in rows)))
+
+    return lambda texts: [nearest(clue) for clue in lab.evidence.read(texts)]
+
+
+def _run(lab: Lab, training: Training) -> str:
+    return lab.registry.start_run(
+        FINE_TUNING,
+        training.key,
+        key=training.key,
+        params={
+            "parent": training.parent,
+            "base_model": lab.settings.base_model,
+            "examples_new": training.new,
+            "examples_replayed": training.replayed,
+            "epochs": lab.settings.training_epochs,
+            "learning_rate": lab.settings.learning_rate,
+            "lora_rank": lab.settings.lora_rank,
+            "seed": training.seed,
+        },
+        tags={"forced": training.forced, "directory": lab.catalog.fingerprint},
+    )
+
+
+def _folder(lab: Lab, key: str) -> Path:
+    return lab.settings.training_path / key
+
+
+def _evaluation_path(lab: Lab, subject: str, key: str) -> Path:
+    folder = lab.settings.home / "evaluations" / lab.benchmark.hash[:16]
+    return folder / f"{subject.replace(' ', '-')}{'-' if key else ''}{key}.json"
+
+
+def _kept(lab: Lab, subject: str, key: str) -> Evaluation:
+    try:
+        return from_json(Evaluation, _evaluation_path(lab, subject, key).read_bytes())
+    except (OSError, ValueError):
+        raise TrainingError(
+            f"the evaluation of {subject} {key} is missing or damaged; run `dreamlab finetune`"
+        ) from None
+
+
+def _unfinished(lab: Lab) -> Training | None:
+    for path in sorted(lab.settings.training_path.glob(f"*/{TRAINING}")):
+        if not path.with_name(REPORT).exists():
+            try:
+                return from_json(Training, path.read_bytes())
+            except ValueError:
+                raise StorageError(f"{path} is damaged; remove its folder to train anew") from None
+    return None
+
+
+def _free_key(lab: Lab) -> str:
+    night = window_of(lab).night(lab.now())
+    key, number = night, 1
+    while (_folder(lab, key) / REPORT).exists():
+        number += 1
+        key = f"{night}-{number:02d}"
+    return key
+
+
+def _key_of(lab: Lab, number: str) -> str:
+    return lab.registry.version(int(number)).key
+
+
+def _ancestry(lab: Lab, version: Version) -> list[Version]:
+    line = [version]
+    while line[-1].parent:
+        line.append(lab.registry.version(line[-1].parent))
+    return line
+
+
+def _trained_on(lab: Lab, keys: Sequence[str]) -> set[str]:
+    import json
+
+    from dreamlab.training.examples import LINEAGE
+
+    used: set[str] = set()
+    for key in keys:
+        path = _folder(lab, key) / LINEAGE
+        if path.exists():
+            used.update(json.loads(path.read_text(encoding="utf-8"))["experiences"])
+    return used
+
+
+def _dataset_rows(folder: Path) -> list[dict[str, str]]:
+    import json
+
+    from dreamlab.training.examples import DATASET
+
+    text = (folder / DATASET).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line]

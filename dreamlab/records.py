@@ -1,0 +1,442 @@
+"""The nouns of the lab: frozen records that pass between its parts. Read this first.
+
+Nothing here touches a file, a clock or a network. A directory row is a `Service`; a question is
+a `Task`; what was understood and cited is a `Referral`; what a role said is an `Answer`; a task
+with its answers and the outcome of its check is an `Experience`; a `Reflection` is what the lab
+wrote down about experiences; an `Example` is what the base model may learn from one; an
+`Evaluation` is a version's score on the benchmark; a `Verdict` is the gate's decision; a
+`NightReport` is the manifest of one night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+FACT_FIELDS = ("phone", "address", "hours", "eligibility", "how_to_apply", "fees", "description")
+"""Columns of a service that a question may ask for by name; `description` is "what does it do?"."""
+
+CITED_AT_MOST = 5
+"""An answer cites at most this many services: a caller can take down no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One row of a directory: an HSDS service with its organization and one location.
+
+    `needs` and `groups` are the facets it serves; no `groups` means the general public. `place`
+    is the city of its location; an empty one means county-wide or not stated. Text fields are
+    empty when the source does not state them. `source_date` is printed wherever a row is shown.
+    """
+
+    id: str
+    organization: str
+    name: str
+    needs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    description: str = ""
+    address: str = ""
+    place: str = ""
+    zip: str = ""
+    phone: str = ""
+    url: str = ""
+    hours: str = ""
+    eligibility: str = ""
+    how_to_apply: str = ""
+    fees: str = ""
+    source_url: str = ""
+    source_date: str = ""
+
+    @property
+    def text(self) -> str:
+        """The row in words, as it is embedded and indexed: what it is, for whom, where."""
+        parts = (
+            self.name,
+            self.organization,
+            self.description,
+            self.eligibility,
+            ", ".join(self.needs),
+            ", ".join(self.groups),
+            self.place,
+        )
+        return ". ".join(part for part in parts if part)
+
+
+class TaskKind(StrEnum):
+    """What a task asks for. `ASKED` came from a person, every other kind was dreamt."""
+
+    REFERRAL = "referral"
+    FACT = "fact"
+    CASE = "case"
+    NONE = "none"
+    GAP = "gap"
+    CONNECT = "connect"
+    EXPLAIN = "explain"
+    ASKED = "asked"
+
+
+class Role(StrEnum):
+    """Who gave an answer. `TEAM` is the lead's final one."""
+
+    TEAM = "team"
+    LEAD = "lead"
+    RESOURCE = "resource_specialist"
+    SEARCH = "search_specialist"
+    RECOMMENDATION = "recommendation_specialist"
+    BASE = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """What was understood of a question, and the services cited for it.
+
+    `needs`, `groups` and `place` are facet values of the directory; `field` is one of
+    `FACT_FIELDS` when a fact about one named service was asked. `nothing_fits` says that the
+    question lies outside the directory: an honest refusal, which differs from a failure to
+    understand (all fields empty).
+    """
+
+    needs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    place: str = ""
+    field: str = ""
+    service_ids: tuple[str, ...] = ()
+    nothing_fits: bool = False
+
+    @property
+    def understood(self) -> bool:
+        """Whether anything at all was understood."""
+        return (
+            bool(self.needs or self.groups or self.place or self.field or self.service_ids)
+            or self.nothing_fits
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A question for the team. `expected` is the known answer of a checkable dream, else None.
+
+    `id` is unique within a night and the pair (night, id) across all time. `strategy` names what
+    chose the task; `provenance` lists the phrase, row and template ids its wording came from.
+    """
+
+    id: str
+    question: str
+    kind: TaskKind = TaskKind.ASKED
+    night: str = ""
+    language: str = "en"
+    expected: Referral | None = None
+    strategy: str = ""
+    provenance: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The task's key across nights, `night/id`."""
+        return f"{self.night}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one role answered: its referral, the text shown, and how it got there.
+
+    `nearest` are services offered when nothing fits exactly; they are not cited. `notes` are
+    human-readable reasons. `seconds` is wall-clock time; `version` the base model's version.
+    `well_formed` is False when a model's completion could not be parsed.
+    """
+
+    role: Role
+    referral: Referral
+    text: str = ""
+    nearest: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    version: str = ""
+    well_formed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """A task, every answer to it (the team's first), and the outcome of its check.
+
+    `verified` is None for a task that cannot be checked. `reasons` are reason codes of the
+    check; `score` is the F1 of the team's cited services against the expected ones, in [0, 1].
+    """
+
+    task: Task
+    answers: tuple[Answer, ...]
+    created_at: datetime
+    verified: bool | None = None
+    score: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The experience's key: that of its task."""
+        return self.task.key
+
+    def answer(self, role: Role) -> Answer | None:
+        """The answer of one role, or None if it gave none."""
+        return next((a for a in self.answers if a.role == role), None)
+
+
+class MemoryKind(StrEnum):
+    """What a row of memory is."""
+
+    EXPERIENCE = "experience"
+    REFLECTION = "reflection"
+    INSIGHT = "insight"
+
+
+@dataclass(frozen=True, slots=True)
+class Reflection:
+    """A sentence the lab wrote down: on one experience, or an insight over many.
+
+    `importance` is in [0, 1]. `sources` are the keys of the experiences it rests on.
+    """
+
+    id: str
+    night: str
+    kind: MemoryKind
+    text: str
+    created_at: datetime
+    importance: float = 0.5
+    needs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    place: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A row recalled from memory with its relevance: `score`, and what the score is made of.
+
+    `similarity`, `recency` and `importance` are each in [0, 1]. `experience` is the remembered
+    experience when `kind` is `EXPERIENCE`.
+    """
+
+    id: str
+    night: str
+    kind: MemoryKind
+    text: str
+    created_at: datetime
+    score: float = 0.0
+    similarity: float = 0.0
+    recency: float = 0.0
+    importance: float = 0.0
+    needs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    place: str = ""
+    experience: Experience | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One thing to learn: the question, the referral to complete it with, and where it came from.
+
+    `rejected` is the base model's worse referral, for comparisons; None when it had it right.
+    """
+
+    experience_id: str
+    night: str
+    kind: TaskKind
+    question: str
+    chosen: Referral
+    rejected: Referral | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A benchmark question with the services accepted for it and the essential ones among them.
+
+    Of a `NONE` question nothing is accepted. `source` is `natural` or `generated`; `half` is
+    `decide` or `report`; `tags` name slices of the benchmark.
+    """
+
+    id: str
+    question: str
+    kind: TaskKind
+    source: str
+    half: str
+    language: str = "en"
+    essential: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    field: str = ""
+    tags: tuple[str, ...] = ()
+    cell: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one answer did on one benchmark question.
+
+    `f1` in [0, 1]; `right` is success for a question that has an answer and abstention for one
+    that has none; `well_formed` whether a model's completion parsed; `ungrounded` counts the
+    phone numbers shown that are in no cited row.
+    """
+
+    question_id: str
+    source: str
+    half: str
+    kind: TaskKind
+    f1: float
+    right: bool
+    well_formed: bool = True
+    ungrounded: int = 0
+    cited: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The scores of one subject (`base`, `team`, `dense retrieval`) on one benchmark.
+
+    `benchmark` is the hash of the questions: only evaluations of the same hash compare.
+    """
+
+    subject: str
+    benchmark: str
+    scores: tuple[Score, ...]
+    version: str = ""
+
+    def only(self, *, source: str | None = None, half: str | None = None) -> Evaluation:
+        """The same evaluation restricted to a source, a half, or both."""
+        kept = tuple(
+            s
+            for s in self.scores
+            if (source is None or s.source == source) and (half is None or s.half == half)
+        )
+        return Evaluation(self.subject, self.benchmark, kept, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's decision on a challenger, with everything it was decided on.
+
+    `difference` is the mean F1 difference challenger minus champion over `questions` pairs and
+    `interval` its 95 % bootstrap interval; `p_value` is McNemar's exact one on right/wrong;
+    `detectable` the smallest difference in the share of right answers that the gate could have
+    seen at this size. `reasons` are codes with their figures: why not, or why.
+    """
+
+    passed: bool
+    reasons: tuple[str, ...]
+    questions: int = 0
+    difference: float = 0.0
+    interval: tuple[float, float] = (0.0, 0.0)
+    p_value: float = 1.0
+    detectable: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The dreams of a night, fixed before the first is solved, so that a killed night resumes.
+
+    `version` is the base model's that takes part all night (empty: none is registered yet);
+    `forced` records a run outside the window; `notes` say why these dreams were chosen.
+    """
+
+    night: str
+    tasks: tuple[Task, ...]
+    strategy: str
+    seed: int
+    started_at: datetime
+    version: str = ""
+    forced: bool = False
+    gaps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training, fixed on disk before it starts, so that a killed one resumes.
+
+    `key` is the night it belongs to. `new` examples were learnt since the parent version was
+    trained, `replayed` ones before. `dataset` is the sha256 of the exported file. `skipped` says
+    why no training starts; empty when one does.
+    """
+
+    key: str
+    seed: int = 0
+    parent: str = ""
+    new: int = 0
+    replayed: int = 0
+    dataset: str = ""
+    nights: tuple[str, ...] = ()
+    forced: bool = False
+    skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """How a training ended: the version it became, or why it became none.
+
+    `scores` maps subject and version ("base 2", "team 2", "dense retrieval") to its metrics on
+    the half of the benchmark that is only reported.
+    """
+
+    training: Training
+    verdict: Verdict | None = None
+    version: str = ""
+    run_id: str = ""
+    seconds: float = 0.0
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """The manifest of a night, written last: counts, reason codes, gaps and versions.
+
+    `dropped` counts reason codes of everything planned that did not become an example. An empty
+    night is a failure: `problem` says why. `base_right` counts the checkable dreams that the base
+    model alone got right. `forced` records a run outside the window.
+    """
+
+    night: str
+    started_at: datetime
+    finished_at: datetime
+    planned: int = 0
+    solved: int = 0
+    verified: int = 0
+    remembered: int = 0
+    reflections: int = 0
+    insights: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    planned_kinds: Mapping[str, int] = field(default_factory=dict)
+    base_right: int = 0
+    gaps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    strategy: str = ""
+    seed: int = 0
+    version: str = ""
+    forced: bool = False
+    complete: bool = True
+    problem: str = ""
+
+
+def to_json(record: Any) -> str:
+    """A record, or a tuple of records, as JSON text: dates in ISO 8601, enums by value."""
+    return _adapter(Any).dump_json(record).decode()
+
+
+def from_json(kind: type[T], text: str | bytes) -> T:
+    """The record of type `kind` that `to_json` wrote.
+
+    Raises:
+        ValueError: the text is not JSON of that record.
+    """
+    result: T = _adapter(cast(Hashable, kind)).validate_json(text)
+    return result
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -1,0 +1,163 @@
+"""What differs from place to place: one frozen class, read from `DREAMLAB_*` and nothing else.
+
+What differs from run to run is a flow's parameter or a command's option, not a setting.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dreamlab.errors import SettingsError
+
+PREFIX = "DREAMLAB_"
+EMBEDDED = "embedded"
+
+Hour = Annotated[int, Field(ge=0, le=23)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseSettings):
+    """The lab's settings. Build it with `load_settings`, which checks names as well."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Path("~/.dreamlab")
+    """Folder of everything the lab writes: memory, nights, runs, versions."""
+
+    directory: str = "kern"
+    """The directory answered from: the name of a shipped or imported one."""
+
+    embedding_model: str = EMBEDDED
+    """`embedded` (all-MiniLM-L6-v2 from its package), a hub id or a local folder."""
+
+    base_model: str = EMBEDDED
+    """`embedded` (the same MiniLM run as a decoder), a hub id or a local folder."""
+
+    downtime_start_hour: Hour = 22
+    """Hour at which the downtime window opens, in `time_zone`."""
+
+    downtime_end_hour: Hour = 6
+    """Hour at which it closes; equal hours mean that it is always open."""
+
+    time_zone: str = "America/Los_Angeles"
+    """IANA time zone of the window."""
+
+    dream_duration: Annotated[int, Field(ge=1, le=24 * 60)] = 60
+    """Minutes that the dreams of one night may take, training not counted."""
+
+    dream_task_count: Annotated[int, Field(ge=1, le=10_000)] = 120
+    """Dreams a night."""
+
+    dream_strategy: Literal["breadth", "random", "weakness"] = "weakness"
+    """How dreams are chosen when the run does not say."""
+
+    min_examples_for_training: Annotated[int, Field(ge=1)] = 50
+    """Examples, new since the last training, that a fine-tuning needs."""
+
+    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 12
+    """Passes over the training set of one fine-tuning."""
+
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-3
+    """Peak learning rate of the adapter."""
+
+    lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
+    """Rank of the LoRA adapter."""
+
+    max_loss_share: Share = 0.2
+    """Share of the champion's right answers that a challenger may lose."""
+
+    remember_questions: bool = False
+    """Whether questions that people ask are kept in memory, where dreams imitate their wording.
+    Off by default: a question may hold personal data."""
+
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads for tensor work; 0 means as many as this process has cores."""
+
+    tracking_uri: str = ""
+    """MLflow tracking server; empty means SQLite in `home`."""
+
+    @field_validator("home")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("not an IANA time zone such as America/Los_Angeles")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The window's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def memory_path(self) -> Path:
+        """Folder of the LanceDB store."""
+        return self.home / "memory"
+
+    @property
+    def directories_path(self) -> Path:
+        """Folder of imported directories, one folder each."""
+        return self.home / "directories"
+
+    @property
+    def nights_path(self) -> Path:
+        """Folder of nights: plan, journal, manifest and report of each."""
+        return self.home / "nights"
+
+    @property
+    def training_path(self) -> Path:
+        """Folder of exported datasets and checkpoints, one folder for each training."""
+        return self.home / "training"
+
+    @property
+    def cache_path(self) -> Path:
+        """Folder of vectors that can be made again."""
+        return self.home / "cache"
+
+    @property
+    def mlflow_path(self) -> Path:
+        """Folder of the embedded MLflow: its SQLite file and artifacts."""
+        return self.home / "mlflow"
+
+    @property
+    def resolved_tracking_uri(self) -> str:
+        """The MLflow tracking URI in force."""
+        return self.tracking_uri or f"sqlite:///{self.mlflow_path / 'mlflow.db'}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this environment, `overrides` first.
+
+    Raises:
+        SettingsError: a `DREAMLAB_*` variable or override is unknown or has a bad value; the
+            message names it and, for a misspelling, the name that was probably meant.
+    """
+    known = set(Settings.model_fields)
+    given = {k[len(PREFIX) :].lower(): k for k in os.environ if k.upper().startswith(PREFIX)}
+    for name, shown in {**given, **{k: k for k in overrides}}.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            upper = shown.isupper()
+            hint = "see docs/configuration.md for the known ones"
+            if close:
+                hint = f"did you mean {PREFIX + close[0].upper() if upper else close[0]}?"
+            raise SettingsError(f"unknown setting {shown}: {hint}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        shown = name if name in overrides else PREFIX + name.upper()
+        message = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"bad value for {shown} ({first.get('input')!r}): {message}") from None

@@ -1,0 +1,149 @@
+"""What the registry says of its versions, and a cache of it that costs no MLflow to read.
+
+The cache is only a copy: `registry.py` writes it after everything it changes or reads, with a
+stamp of MLflow's database file. A stamp that no longer fits (another process, or the MLflow UI,
+has written since) makes it void.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from dreamlab.errors import RegistryError, StorageError
+from dreamlab.files import write_atomic
+from dreamlab.records import from_json, to_json
+
+PREFIX, SCORE = "dreamlab.", "score."
+UNSAFE = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+"""Endings of files that may hold pickles; safetensors and JSON hold data only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered version of a directory's base model.
+
+    `champion` marks the one that answers: where the alias points, else the latest. `parent` is
+    the version it was trained from; `key` the training's, unique; `dataset`, `benchmark` and
+    `sha256` are hashes of the training set, of the questions and of the files at `location`.
+    Version 1 is `untouched`: the starting model, without an adapter.
+    """
+
+    number: int
+    created: datetime
+    champion: bool = False
+    untouched: bool = False
+    parent: int | None = None
+    night: str = ""
+    key: str = ""
+    dataset: str = ""
+    benchmark: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
+    run_id: str = ""
+    sha256: str = ""
+    location: str = ""
+
+
+def version_tags(scores: Mapping[str, float], **known: object) -> dict[str, str]:
+    """The tags that a version is registered with; what is empty is left out."""
+    tags = {f"{PREFIX}{name}": str(value) for name, value in known.items() if value != ""}
+    return tags | {f"{SCORE}{name}": f"{value:.6g}" for name, value in scores.items()}
+
+
+def version_from(
+    *,
+    number: int,
+    created: datetime,
+    tags: Mapping[str, str],
+    description: str,
+    run_id: str,
+    location: str,
+) -> Version:
+    """The version that bears these tags; tags of others are ignored."""
+
+    def tag(name: str) -> str:
+        return tags.get(PREFIX + name, "")
+
+    return Version(
+        number=number,
+        created=created,
+        untouched=bool(tag("untouched")),
+        parent=int(tag("parent")) if tag("parent") else None,
+        night=tag("night"),
+        key=tag("key"),
+        dataset=tag("dataset"),
+        benchmark=tag("benchmark"),
+        scores={
+            name.removeprefix(SCORE): float(value)
+            for name, value in sorted(tags.items())
+            if name.startswith(SCORE)
+        },
+        description=description,
+        run_id=run_id,
+        sha256=tag("sha256"),
+        location=location,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    stamp: str
+    versions: tuple[Version, ...]
+
+
+def stamp(database: Path) -> str:
+    """What changes whenever an SQLite file is written: times and sizes of it and of its log."""
+    files = (database, database.with_name(database.name + "-wal"))
+    found = (file.stat() for file in files if file.exists())
+    return " ".join(f"{entry.st_mtime_ns}:{entry.st_size}" for entry in found)
+
+
+def read_cache(path: Path, stamp: str) -> tuple[Version, ...] | None:
+    """The cached versions, or None if there are none that bear this stamp."""
+    try:
+        cached = from_json(_Cached, path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return cached.versions if cached.stamp == stamp else None
+
+
+def write_cache(path: Path, stamp: str, versions: tuple[Version, ...]) -> None:
+    """Caches the versions; a folder that cannot be written is no failure of the registry."""
+    with contextlib.suppress(StorageError):
+        write_atomic(path, to_json(_Cached(stamp, versions)))
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in a folder; '' if it holds none.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    total = hashlib.sha256()
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+    return total.hexdigest() if files else ""
+
+
+def safe_hash(folder: Path) -> str:
+    """The folder's hash, once it is known to hold data only.
+
+    Raises:
+        RegistryError: the folder is empty or missing, or a file in it could run code when loaded.
+    """
+    unsafe = sorted(path.name for path in folder.rglob("*") if path.suffix in UNSAFE)
+    if unsafe:
+        raise RegistryError(
+            f"{folder} holds {unsafe[0]}, which can run code when loaded: save as safetensors"
+        )
+    if not (sha256 := folder_hash(folder)):
+        raise RegistryError(f"nothing to register: {folder} is empty or missing")
+    return sha256

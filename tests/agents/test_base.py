@@ -1,0 +1,57 @@
+from collections.abc import Sequence
+
+from dreamlab.agents.base import BaseModel
+from dreamlab.directory.catalog import Catalog
+from dreamlab.models.completion import CompletionFormat
+from dreamlab.records import Role
+
+
+class Saying:
+    """A decoder that completes every question with the same text."""
+
+    def __init__(self, completion: str) -> None:
+        self.completion = completion
+        self.asked: list[str] = []
+
+    def complete(self, questions: Sequence[str]) -> list[str]:
+        self.asked += questions
+        return [self.completion] * len(questions)
+
+
+def base_saying(completion: str, catalog: Catalog) -> BaseModel:
+    form = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
+    return BaseModel(Saying(completion), form, catalog, "3")
+
+
+def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
+    (answer,) = base_saying("<need:food> <group:seniors>", catalog).propose(["lunch for grandma"])
+    assert answer.role == Role.BASE
+    assert answer.referral.needs == ("food",)
+    assert answer.referral.service_ids[0] == "s4"
+    assert answer.version == "3"
+    assert answer.well_formed
+
+
+def test_a_fact_completion_finds_the_named_service(catalog: Catalog) -> None:
+    (answer,) = base_saying("<ask:phone>", catalog).propose(["call Harbor House please"])
+    assert (answer.referral.field, answer.referral.service_ids) == ("phone", ("s1",))
+
+
+def test_a_malformed_completion_cites_nothing(catalog: Catalog) -> None:
+    (answer,) = base_saying("<need:food> and then", catalog).propose(["food"])
+    assert not answer.well_formed
+    assert not answer.referral.understood
+    assert "malformed" in answer.notes[0]
+
+
+def test_a_refusal_cites_nothing_and_is_well_formed(catalog: Catalog) -> None:
+    (answer,) = base_saying("<none>", catalog).propose(["who won"])
+    assert answer.well_formed
+    assert answer.referral.nothing_fits
+    assert answer.referral.service_ids == ()
+
+
+def test_no_questions_are_no_work(catalog: Catalog) -> None:
+    base = base_saying("<none>", catalog)
+    assert base.propose([]) == []
+    assert base.decoder.asked == []  # type: ignore[attr-defined]

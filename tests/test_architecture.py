@@ -1,0 +1,101 @@
+"""The house rules that a reader relies on: imports point down, heavy libraries have one door."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = [
+    {"records", "errors"},
+    {"settings", "files"},
+    {"directory"},
+    {"models"},
+    {"memory", "agents", "training"},
+    {"exploration"},
+    {"integration"},
+    {"orchestration"},
+    {"flows", "cli"},
+]
+DOORS = {
+    "torch": {"dreamlab/models/", "dreamlab/training/finetune.py"},
+    "transformers": {"dreamlab/models/", "dreamlab/training/finetune.py"},
+    "sentence_transformers": {"dreamlab/models/"},
+    "safetensors": {"dreamlab/models/", "dreamlab/training/finetune.py"},
+    "peft": {"dreamlab/models/", "dreamlab/training/finetune.py"},
+    "trl": {"dreamlab/training/finetune.py"},
+    "datasets": {"dreamlab/training/finetune.py"},
+    "lancedb": {"dreamlab/memory/store.py"},
+    "pyarrow": {"dreamlab/memory/store.py"},
+    "mlflow": {"dreamlab/training/registry.py"},
+    "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
+    "matplotlib": {"dreamlab/orchestration/report.py"},
+    "rich": {"dreamlab/cli.py"},
+    "pickle": set(),
+}
+SOURCES = sorted([*ROOT.glob("dreamlab/**/*.py"), *ROOT.glob("flows/*.py")])
+
+
+def part_of(module: str) -> str:
+    names = module.split(".")
+    return names[1] if names[0] == "dreamlab" and len(names) > 1 else names[0]
+
+
+def level(part: str) -> int:
+    return next(i for i, layer in enumerate(LAYERS) if part in layer)
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if own in {"__init__", "dreamlab"}:
+        return
+    for module in imports(path):
+        if module.split(".")[0] not in {"dreamlab", "flows"} or module == "dreamlab.__version__":
+            continue
+        other = part_of(module)
+        assert other == own or level(other) < level(own), f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_libraries_enter_through_their_door(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    for module in imports(path):
+        doors = DOORS.get(module.split(".")[0])
+        if doors is not None:
+            assert any(name.startswith(door) for door in doors), f"{name} imports {module}"
+
+
+def test_no_code_knows_the_first_domain() -> None:
+    for path in SOURCES:
+        text = path.read_text()
+        for word in ("Kern", "Bakersfield", "661-", "California"):
+            assert word not in text, f"{path.relative_to(ROOT)} knows {word}"
+
+
+def test_remote_code_is_never_trusted() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
+                assert isinstance(node.value, ast.Constant)
+                assert node.value.value is False
+
+
+def test_importing_the_command_line_loads_no_heavy_library() -> None:
+    code = "import sys, dreamlab.cli, dreamlab.integration; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not set(loaded) & {"torch", "transformers", "mlflow", "lancedb", "prefect", "peft"}
