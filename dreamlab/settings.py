@@ -61,10 +61,10 @@ class Settings(BaseSettings):
     min_examples_for_training: Annotated[int, Field(ge=1)] = 50
     """Examples, new since the last training, that a fine-tuning needs."""
 
-    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 12
+    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 24
     """Passes over the training set of one fine-tuning."""
 
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-3
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Peak learning rate of the adapter."""
 
     lora_rank: Annotated[int, Field(ge=1, le=512)] = 16

@@ -78,8 +78,9 @@ class Lead:
     def heed(
         self, reading: Reading, base: Answer | None, memories: Sequence[Memory]
     ) -> tuple[Reading, tuple[str, ...]]:
-        """The reading with what the base model and verified memories propose and the question
-        bears out, and notes on it. A question that is plainly said needs no proposals."""
+        """The reading with what verified memories and the base model propose and the question
+        bears out, and notes on it. A question that is plainly said needs no proposals; the base
+        model is heeded where no need was understood without it."""
         if self.is_plain(reading):
             return reading, ()
         notes: list[str] = []
@@ -88,7 +89,7 @@ class Lead:
             if known is not None:
                 reading, heard = self._borne_out(reading, known, HEEDED * memory.similarity)
                 notes += [f"memory {memory.id} says {facet}" for facet in heard]
-        if base is not None and base.well_formed:
+        if base is not None and base.well_formed and not reading.needs:
             reading, heard = self._borne_out(reading, base.referral, HEEDED)
             notes += [f"base model says {facet}" for facet in heard]
         return reading, tuple(notes)
@@ -97,7 +98,7 @@ class Lead:
         self, reading: Reading, proposed: Referral, score: float
     ) -> tuple[Reading, list[str]]:
         """The reading with the proposed facets that it bears out raised to `score`."""
-        if proposed.nothing_fits and not reading.needs:
+        if proposed.nothing_fits:
             raised = reading.outside_score + HEEDED_OUTSIDE
             return replace(reading, outside_score=raised), ["nothing fits"]
         if proposed.field and reading.named and reading.field_score < FACT_MARK:

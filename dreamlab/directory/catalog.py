@@ -274,4 +274,6 @@ def open_directory(name: str, settings: Settings) -> Catalog:
     """
     manifest = find(name, settings)
     services = read_services(manifest.folder / manifest.rows[name])
-    return Catalog(name, services, manifest.title, manifest.helpline, manifest.folder, manifest.showcase)
+    return Catalog(
+        name, services, manifest.title, manifest.helpline, manifest.folder, manifest.showcase
+    )

@@ -41,10 +41,10 @@ class TextModel:
 
         half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-            self.model = AutoModelForCausalLM.from_pretrained(
+            self.model: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 local_files_only=True,
                 use_safetensors=True,

@@ -8,6 +8,7 @@ The evidence line is made of the completion's own tokens and a few ordinary word
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from dreamlab.directory.phrases import FacetPhrases, PhraseBank
 from dreamlab.directory.words import words
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.vectors import Embedding, cached_vectors
-from dreamlab.records import Referral
+from dreamlab.records import FACT_FIELDS, Referral
 
 ROWS = 20
 """Nearest rows that vote for their needs."""
@@ -29,6 +30,10 @@ NEEDS, GROUPS = 3, 2
 """Suggestions shown of each, best first."""
 CLEAR = 0.6
 """Cosine from which a phrase of the bank counts as said; one that is in the question has 1."""
+USUAL = 0.15
+"""Mean cosine of a question with all phrases of a language that is usual, and taken for none."""
+FIELDS = 2
+"""Fields shown of a question that names a service, the likeliest first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +65,14 @@ class Evidence:
         self._served = served / np.sqrt(np.maximum(served.sum(axis=1, keepdims=True), 1))
         self._needs = _Phrases("needs", catalog.needs, bank.needs, embedder, cache)
         self._groups = _Phrases("groups", catalog.groups, bank.groups, embedder, cache)
-        outside = [text for texts in bank.outside.values() for text in texts]
-        self._outside = _Set("outside", outside, embedder, cache)
+        self._outside = _Phrases(
+            "outside", [""], {"": FacetPhrases({}, bank.outside)}, embedder, cache
+        )
+        asked = {
+            field: FacetPhrases({}, {k: tuple(map(_bare, v)) for k, v in frames.items()})
+            for field, frames in {**bank.facts, "description": bank.explain}.items()
+        }
+        self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
 
     def read(self, questions: Sequence[str]) -> list[Clue]:
         """The evidence on each question."""
@@ -78,14 +89,14 @@ class Evidence:
         said = f" {' '.join(words(question))} "
         need = self._needs.similarities(vector, said)
         group = self._groups.similarities(vector, said)
-        outside = self._outside.cosines(vector, said).max(initial=0.0)
+        outside = self._outside.similarities(vector, said).nearest.max(initial=0.0)
         inside = max(need.nearest.max(initial=0.0), group.nearest.max(initial=0.0))
         parts = [
             self._suggested("need", need, _standard(self._votes(vector)), NEEDS),
             self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
             self._place(question),
             "far" if outside > inside else "near",
-            "named" if self._catalog.named(question, 1) else "",
+            self._field(question),
         ]
         return " ".join(part for part in parts if part)
 
@@ -109,6 +120,18 @@ class Evidence:
         referral = Referral(needs=(value,)) if kind == "need" else Referral(groups=(value,))
         return self._format.encode(referral)
 
+    def _field(self, question: str) -> str:
+        """Of a question that names a service, the fields that the rest of it may ask for."""
+        named = self._catalog.named(question, 1)
+        if not named:
+            return ""
+        service = named[0].service
+        name = {*words(service.name), *words(service.organization)}
+        rest = " ".join(word for word in words(question) if word not in name)
+        found = self._fields.similarities(np.round(self._embedder.embed([rest])[0], 5), f" {rest} ")
+        best = np.argsort(-found.nearest, kind="stable")[:FIELDS]
+        return "named " + "".join(self._format.encode(Referral(field=FACT_FIELDS[i])) for i in best)
+
     def _place(self, question: str) -> str:
         found = [p for p in self._catalog.places if p.casefold() in question.casefold()]
         return self._format.encode(Referral(place=max(found, key=len))) if found else ""
@@ -122,26 +145,8 @@ class _Similar:
     score: np.ndarray
 
 
-class _Set:
-    """Texts with their vectors."""
-
-    def __init__(
-        self, name: str, texts: Sequence[str], embedder: Embedding, cache: Path | None
-    ) -> None:
-        self._texts = [f" {' '.join(words(text))} " for text in texts]
-        self._vectors = cached_vectors(name, texts, embedder, cache)
-
-    def cosines(self, vector: np.ndarray, said: str) -> np.ndarray:
-        """Cosine of each text; 1 for one whose words stand in `said` in a row."""
-        if not self._texts:
-            return np.zeros(0, np.float32)
-        found: np.ndarray = self._vectors @ vector
-        found[[text in said for text in self._texts]] = 1.0
-        return found
-
-
 class _Phrases:
-    """The phrases of every value of one facet."""
+    """The phrases of every value of one facet, with their vectors."""
 
     def __init__(
         self,
@@ -151,31 +156,60 @@ class _Phrases:
         embedder: Embedding,
         cache: Path | None,
     ) -> None:
-        self._labels = _Set(f"{name}-labels", list(values), embedder, cache)
-        self._sets = []
+        self._sets = [_Set([(value, i, "") for i, value in enumerate(values)])]
         for kind in ("words", "situations"):
             said = [
-                (text, i)
+                (text, i, language)
                 for i, value in enumerate(values)
                 if value in bank
-                for texts in getattr(bank[value], kind).values()
+                for language, texts in getattr(bank[value], kind).items()
                 for text in texts
             ]
-            owners = np.array([i for _, i in said], int)
-            texts = _Set(f"{name}-{kind}", [text for text, _ in said], embedder, cache)
-            self._sets.append((texts, [np.flatnonzero(owners == i) for i in range(len(values))]))
+            self._sets.append(_Set(said))
+        for kind, texts in zip(("labels", "words", "situations"), self._sets, strict=True):
+            texts.vectors = cached_vectors(f"{name}-{kind}", texts.texts, embedder, cache)
+        self._size = len(values)
 
     def similarities(self, vector: np.ndarray, said: str) -> _Similar:
         """How near the question is to each value, by its name, words and situations."""
-        labels = self._labels.cosines(vector, said)
-        nearest, score = labels, _standard(labels)
-        for texts, members in self._sets:
-            cosines = texts.cosines(vector, said)
-            best = np.array([cosines[m].max(initial=0.0) for m in members])
-            nearest, score = np.maximum(nearest, best), score + _standard(best)
-        return _Similar(nearest, score)
+        best = [texts.best(vector, said, self._size) for texts in self._sets]
+        return _Similar(np.max(best, axis=0), np.sum([_standard(b) for b in best], axis=0))
+
+
+class _Set:
+    """Phrases, the values they stand for and their languages."""
+
+    vectors: np.ndarray
+
+    def __init__(self, said: Sequence[tuple[str, int, str]]) -> None:
+        self.texts = [text for text, _, _ in said]
+        self._plain = [f" {' '.join(words(text))} " for text in self.texts]
+        self._owners = np.array([owner for _, owner, _ in said], int)
+        languages = [language for _, _, language in said]
+        self._spoken = [np.array([one == spoken for spoken in languages]) for one in set(languages)]
+
+    def best(self, vector: np.ndarray, said: str, values: int) -> np.ndarray:
+        """The cosine of each value's nearest phrase, [values]; 1 where `said` holds one's words.
+
+        An encoder taught in one language finds all phrases of another alike: what all phrases of
+        a language have in common with the question is taken off.
+        """
+        found = np.zeros(values)
+        if not self.texts:
+            return found
+        cosines = self.vectors @ vector
+        for spoken in self._spoken:
+            cosines[spoken] -= max(float(cosines[spoken].mean()) - USUAL, 0.0)
+        cosines[[text in said for text in self._plain]] = 1.0
+        np.maximum.at(found, self._owners, cosines)
+        return found
 
 
 def _standard(scores: np.ndarray) -> np.ndarray:
     spread = float(scores.std()) if len(scores) else 0.0
     return (scores - scores.mean()) / spread if spread else np.zeros_like(scores)
+
+
+def _bare(frame: str) -> str:
+    """A question frame without its placeholders."""
+    return " ".join(re.sub(r"\{\w+\}", " ", frame).split())

@@ -2,9 +2,8 @@
 
 MiniLM has no language-model head, so one is made, the same in every process: every part of the
 format becomes a token whose output row is what the model itself reads in the part's name. The
-question is read both ways, as MiniLM was trained to, and a completion from left to right. `[CLS]`
-closes the prompt but keeps position 0, so that the first part is predicted from the very state
-that the encoder was pretrained to give a sentence. No adapter is loaded or trained here.
+prompt is read both ways, as MiniLM was trained to, and a completion from left to right. No adapter
+is loaded or trained here.
 """
 
 from __future__ import annotations
@@ -26,15 +25,7 @@ NEW_TOKENS = 12
 BATCH = 32
 IGNORED = -100
 
-_ROW_LENGTH = 3.0
-_LINEAR_BIAS = 10.0
-_NAMED_IN = {
-    "need": ("{} services", "I need help with {}"),
-    "group": ("for {}", "help for {}"),
-    "place": ("in {}", "{}"),
-    "ask": ("what is the {}", "{}"),
-    "none": ("something else entirely",),
-}
+_SAID = {"none": "nothing, unrelated"}
 
 
 class EmbeddedModel:
@@ -54,14 +45,14 @@ class EmbeddedModel:
         from transformers import AddedToken, AutoTokenizer, BertConfig, BertLMHeadModel
 
         parts = [*completion_format.tokens, END]
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.tokenizer.add_tokens([AddedToken(part, normalized=False) for part in parts])
         self.part_ids: list[int] = self.tokenizer.convert_tokens_to_ids(parts)
         self.end = self.part_ids[-1]
         config = BertConfig.from_pretrained(
             folder, local_files_only=True, is_decoder=True, tie_word_embeddings=False
         )
-        self.model = BertLMHeadModel.from_pretrained(
+        self.model: Any = BertLMHeadModel.from_pretrained(
             folder, config=config, local_files_only=True, use_safetensors=True
         )
         self.model.resize_token_embeddings(len(self.tokenizer), mean_resizing=False)
@@ -78,13 +69,13 @@ class EmbeddedModel:
         }
 
     def prompt(self, question: str) -> list[int]:
-        """The token ids of a question, `[SEP] [CLS]` at their end, at most `CONTEXT` in all."""
+        """The token ids of a prompt between `[CLS]` and `[SEP]`, at most `CONTEXT` in all."""
         readable = question.encode("utf-8", "replace").decode()
         ids: list[int] = self.tokenizer(readable, add_special_tokens=False)["input_ids"]
         room = CONTEXT - 2
         if len(ids) > room:
             ids = ids[: room // 2] + ids[len(ids) - (room - room // 2) :]
-        return [*ids, self.tokenizer.sep_token_id, self.tokenizer.cls_token_id]
+        return [self.tokenizer.cls_token_id, *ids, self.tokenizer.sep_token_id]
 
     def completion(self, text: str) -> list[int]:
         """The token ids of a canonical completion, the end token last."""
@@ -190,54 +181,46 @@ class EmbeddedModel:
         head = self.model.cls.predictions
         inputs = self.model.get_input_embeddings().weight.data
         old = min(self.part_ids)
-        named = [_names(kind, value) for kind, value in completion_format.parts.values()]
+        values = [
+            value.replace("_", " ") or kind for kind, value in completion_format.parts.values()
+        ]
         with torch.no_grad():
-            # GELU is the identity far above zero, and the LayerNorm takes the offset out again.
             head.transform.dense.weight.copy_(torch.eye(inputs.shape[1]))
-            head.transform.dense.bias.fill_(_LINEAR_BIAS)
+            head.transform.dense.bias.zero_()
             head.transform.LayerNorm.weight.fill_(1.0)
             head.transform.LayerNorm.bias.zero_()
             head.decoder.bias.zero_()  # PEFT leaves out the bias of a layer with trained rows
             head.decoder.weight[:old] = inputs[:old]
-            read = torch.stack([self._read(names).mean(0) for names in named])
-            values = [value or kind for kind, value in completion_format.parts.values()]
-            words = torch.stack([inputs[self._words(value)].mean(0) for value in values])
-            rows = torch.nn.functional.normalize(read - read.mean(0), dim=-1) * _ROW_LENGTH
-            inputs[self.part_ids[:-1]] = (words + inputs[self.tokenizer.cls_token_id]) / 2
+            for row, value in zip(self.part_ids, [_SAID.get(v, v) for v in values], strict=False):
+                words = inputs[self._words(value)]
+                inputs[row] = words.mean(0)
+                state = self._read(value)
+                head.decoder.weight[row] = state / state.norm() * words.norm(dim=-1).mean()
             inputs[self.end] = inputs[self.tokenizer.sep_token_id]
-            head.decoder.weight[self.part_ids[:-1]] = rows
-            end = torch.nn.functional.normalize(inputs[self.tokenizer.sep_token_id], dim=-1)
-            head.decoder.weight[self.end] = end * _ROW_LENGTH
+            head.decoder.weight[self.end] = inputs[self.tokenizer.sep_token_id]
 
-    def _read(self, texts: Sequence[str]) -> torch.Tensor:
-        """The head's states, of unit length, after reading each text: [len(texts), hidden]."""
+    def _read(self, text: str) -> torch.Tensor:
+        """The mean state of MiniLM, as an encoder, over a text: [hidden]."""
         import torch
 
-        states = []
-        for text in texts:
-            ids = self.prompt(text)
-            mask, positions = _layout([len(ids)], [len(ids)])
-            state = self.model.bert(
-                input_ids=torch.tensor([ids]), attention_mask=mask, position_ids=positions
-            ).last_hidden_state[0, -1]
-            states.append(self.model.cls.predictions.transform(state))
-        return torch.nn.functional.normalize(torch.stack(states), dim=-1)
+        ids = self.prompt(text)
+        mask, positions = _layout([len(ids)], [len(ids)])
+        states = self.model.bert(
+            input_ids=torch.tensor([ids]), attention_mask=mask, position_ids=positions
+        )
+        mean: torch.Tensor = states.last_hidden_state[0].mean(0)
+        return mean
 
     def _words(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids or [self.tokenizer.unk_token_id]
 
 
-def _names(kind: str, value: str) -> list[str]:
-    return [text.format(value.replace("_", " ")) for text in _NAMED_IN[kind]]
-
-
 def _layout(prompts: Sequence[int], lengths: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mask [B, 1, L, L] and positions [B, L] of left-padded rows of these lengths.
 
-    A prompt sees itself both ways, a completion everything before it. A prompt of n tokens has
-    positions 1 to n - 1 and then 0; a completion goes on from n. Padding sees only itself, which
-    keeps the softmax finite.
+    A prompt sees itself both ways, a completion everything before it. Padding sees only itself,
+    which keeps the softmax finite.
     """
     import torch
 
@@ -251,5 +234,5 @@ def _layout(prompts: Sequence[int], lengths: Sequence[int]) -> tuple[torch.Tenso
         mask[i, start : start + p, start : start + p] = True
         mask[i, :, :start] = False
         mask[i].fill_diagonal_(True)
-        positions[i, start:] = torch.tensor([*range(1, p), 0, *range(p, n)])
+        positions[i, start:] = torch.arange(n)
     return mask[:, None], positions

@@ -16,6 +16,7 @@ from dreamlab.errors import NightError, StorageError, WindowClosed
 from dreamlab.files import write_atomic
 from dreamlab.integration import Lab
 from dreamlab.orchestration.budget import Budget
+from dreamlab.orchestration.report import dreams_markdown
 from dreamlab.orchestration.window import Window
 from dreamlab.records import (
     Experience,
@@ -28,11 +29,12 @@ from dreamlab.records import (
     from_json,
     to_json,
 )
+from dreamlab.training.registry import NIGHTS
 
 R = TypeVar("R")
 BATCH = 12
 """Dreams solved in one step: the window is asked between steps."""
-PLAN, MANIFEST = "plan.json", "manifest.json"
+PLAN, MANIFEST, REPORT = "plan.json", "manifest.json", "report.md"
 
 
 def window_of(lab: Lab) -> Window:
@@ -201,9 +203,33 @@ def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
     """
     lab.memory.optimize()
     report = account(lab, plan, stopped=stopped)
+    folder = lab.settings.nights_path / plan.night
+    write_atomic(folder / REPORT, dreams_markdown(report))
+    _track(lab, report, folder / REPORT)
     if report.complete:
-        write_atomic(lab.settings.nights_path / plan.night / MANIFEST, to_json(report))
+        write_atomic(folder / MANIFEST, to_json(report))
     return report
+
+
+def _track(lab: Lab, report: NightReport, page: Path) -> None:
+    """Keep the night as an MLflow run, found again by its key."""
+    run = lab.registry.start_run(
+        NIGHTS,
+        report.night,
+        key=report.night,
+        params={"strategy": report.strategy, "seed": report.seed, "version": report.version},
+        tags={"complete": report.complete, "forced": report.forced, "problem": report.problem},
+    )
+    counts = ("planned", "solved", "verified", "base_right", "reflections", "insights", "seconds")
+    lab.registry.log(
+        run,
+        metrics={
+            **{name: float(getattr(report, name)) for name in counts},
+            **{f"dropped/{reason}": float(count) for reason, count in report.dropped.items()},
+        },
+    )
+    lab.registry.log_file(run, page)
+    lab.registry.finish_run(run)
 
 
 def account(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:

@@ -16,6 +16,7 @@ from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
 from dreamlab.integration import Lab
 from dreamlab.orchestration.dreaming import window_of
+from dreamlab.orchestration.report import picture, training_markdown
 from dreamlab.records import (
     CITED_AT_MOST,
     Answer,
@@ -206,6 +207,10 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
             "version": label,
         },
     )
+    page = _folder(lab, training.key) / "report.md"
+    write_atomic(page, training_markdown(report))
+    lab.registry.log_file(run, page)
+    lab.registry.log_figure(run, picture([*reports(lab), report]), "scores.png")
     lab.registry.finish_run(run)
     write_atomic(_folder(lab, training.key) / REPORT, to_json(report))
     return report

@@ -172,12 +172,12 @@ def _curve(reports: Sequence[TrainingReport], subject: str, metric: str) -> list
     """The metric of the version that answered after each training, from the first parent on."""
     points: list[float] = []
     for report in reports:
-        if not points:
-            points.append(
-                report.scores.get(f"{subject} {report.training.parent}", {}).get(metric, 0)
-            )
-        name = f"{subject} {report.version or report.training.parent}"
-        points.append(report.scores.get(name, {}).get(metric, points[-1]))
+        parent = report.training.parent
+        answering = (
+            (parent, report.version or parent) if not points else (report.version or parent,)
+        )
+        for version in answering:
+            points.append(report.scores.get(f"{subject} {version}", {}).get(metric, 0.0))
     return points
 
 

@@ -19,16 +19,15 @@ def status_of(lab: Lab) -> dict[str, str]:
     last = dreaming.last_manifest(lab)
     champion = lab.registry.champion()
     pending = dreaming.unfinished(lab)
+    night = "none yet"
+    if last:
+        night = f"{last.night}: {last.verified} of {last.solved} dreams verified"
     return {
         "dreamlab": __version__,
         "home": str(lab.settings.home),
         "directory": f"{lab.catalog.name}, {len(lab.catalog)} services",
         "window": f"{window}, {state}",
-        "last_night": (
-            f"{last.night}: {last.verified} of {last.solved} dreams verified"
-            if last
-            else "none yet"
-        ),
+        "last_night": night,
         "unfinished": ", ".join(plan.night for plan in pending) or "nothing",
         "version": f"{champion.number} answers" if champion else "none yet; run `dreamlab night`",
         "tracking": lab.settings.resolved_tracking_uri,

@@ -165,8 +165,12 @@ def _trainer(
     steps = math.ceil(len(order) / BATCH)
     on_cuda = best_device() == "cuda"
 
-    class Trainer(SFTTrainer):  # type: ignore[misc]
+    class Trainer(SFTTrainer):
         """TRL's trainer with the start model's own loss, and seconds and tokens in its log."""
+
+        tokens_seen = 0
+        seconds_before = 0.0
+        began = 0.0
 
         def compute_loss(
             self,
@@ -185,7 +189,7 @@ def _trainer(
                 logs = {**logs, "seconds": round(spent, 3), "tokens": self.tokens_seen}
             super().log(logs, start_time)
 
-    class Follow(TrainerCallback):  # type: ignore[misc]
+    class Follow(TrainerCallback):
         """Tells how far the training is; takes clock and token count over from a checkpoint."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

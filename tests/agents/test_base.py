@@ -1,9 +1,11 @@
 from collections.abc import Sequence
 
-from dreamlab.agents.base import BaseModel
+from dreamlab.agents.base import BaseModel, Completing
 from dreamlab.directory.catalog import Catalog
 from dreamlab.models.completion import CompletionFormat
+from dreamlab.models.evidence import Clue
 from dreamlab.records import Role
+from tests.agents.conftest import WordEmbedder
 
 
 class Saying:
@@ -18,9 +20,24 @@ class Saying:
         return [self.completion] * len(questions)
 
 
-def base_saying(completion: str, catalog: Catalog) -> BaseModel:
+class Marking:
+    """Evidence that marks each question and compares words."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.rows = WordEmbedder().embed([s.text for s in catalog.services])
+
+    def read(self, questions: Sequence[str]) -> list[Clue]:
+        vectors = WordEmbedder().embed(questions)
+        return [Clue(f"near {q}", self.rows @ v) for q, v in zip(questions, vectors, strict=True)]
+
+
+def base_with(decoder: Completing, catalog: Catalog) -> BaseModel:
     form = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
-    return BaseModel(Saying(completion), form, catalog, "3")
+    return BaseModel(decoder, form, catalog, "3", Marking(catalog))
+
+
+def base_saying(completion: str, catalog: Catalog) -> BaseModel:
+    return base_with(Saying(completion), catalog)
 
 
 def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
@@ -30,6 +47,19 @@ def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
     assert answer.referral.service_ids[0] == "s4"
     assert answer.version == "3"
     assert answer.well_formed
+
+
+def test_the_model_reads_each_question_with_its_evidence(catalog: Catalog) -> None:
+    decoder = Saying("<none>")
+    base_with(decoder, catalog).propose(["a ride", "a roof"])
+    assert decoder.asked == ["near a ride", "near a roof"]
+
+
+def test_rows_that_fit_are_ordered_by_likeness_to_the_question(catalog: Catalog) -> None:
+    base = base_saying("<need:food>", catalog)
+    (boxes, lunch) = base.propose(["groceries in food boxes", "a hot lunch every weekday"])
+    assert boxes.referral.service_ids == ("s3", "s4")
+    assert lunch.referral.service_ids == ("s4", "s3")
 
 
 def test_a_fact_completion_finds_the_named_service(catalog: Catalog) -> None:

@@ -6,10 +6,9 @@ from dreamlab.agents.team import Team
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
 from dreamlab.errors import QuestionError
-from dreamlab.models.completion import CompletionFormat
 from dreamlab.records import Answer, Referral, Role, Service
 from tests.agents.conftest import WordEmbedder, ask
-from tests.agents.test_base import base_saying
+from tests.agents.test_base import base_saying, base_with
 
 QUESTIONS = (
     "I need a hot meal",
@@ -227,11 +226,8 @@ def test_many_questions_are_embedded_and_completed_in_one_batch_each(
             self.batches.append(len(questions))
             return ["<none>"] * len(questions)
 
-    from dreamlab.agents.base import BaseModel
-
     embedder, decoder = WordEmbedder(), Counting()
-    form = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
-    team = Team(catalog, bank, embedder, base=BaseModel(decoder, form, catalog, "1"))
+    team = Team(catalog, bank, embedder, base=base_with(decoder, catalog))
     embedder.calls.clear()
     team.solve_many([ask(question) for question in QUESTIONS])
     assert len(embedder.calls) == 1
