@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     min_examples_for_training: Annotated[int, Field(ge=1)] = 50
     """Examples, new since the last training, that a fine-tuning needs."""
 
-    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 24
+    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 20
     """Passes over the training set of one fine-tuning."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3

@@ -1,7 +1,8 @@
 """The language of a question: cleaning it, telling English from Spanish, clauses, and a gloss.
 
 The gloss turns Spanish word by word into English, so that an English encoder can read it; it is
-no translation. The words themselves are data (`prompts/spanish.md`). Nothing is understood here.
+no translation. English keeps its words but for the short forms of typing. The words themselves are
+data (`prompts/spanish.md`, `prompts/english.md`). Nothing is understood here.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _SPANISH = (
     "quien cual hay se me le lo nos necesito busco ayuda tengo quiero puedo pero si al esta este "
     "ocupo tiene vivo gracias hola aqui muy"
 )
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _BREAK = re.compile(
     r"[.?!;:\n]+|\s[-\u2013\u2014]\s"
     r"|,?\s(?:and|but|also|plus|then|so|y|pero|tambi[eé]n|adem[aá]s)\s|,\s",
@@ -78,7 +80,7 @@ def clauses(text: str, most: int = 4) -> tuple[str, ...]:
 
 def gloss(text: str) -> str:
     """Spanish text in English words, one by one; unknown words, names among them, stay."""
-    said, entries, stems = words(text), *_glossary()
+    said, (entries, stems) = words(text), _spanish_glossary()
     out, at = [], 0
     while at < len(said):
         size = next(
@@ -92,20 +94,33 @@ def gloss(text: str) -> str:
     return " ".join(word for word in out if word)
 
 
+def spelt_out(text: str) -> str:
+    """English text with the short forms of typing in full words."""
+    entries = _glossary("english")
+    return _WORD.sub(lambda m: entries.get(tuple(words(m[0])), m[0]), text)
+
+
 def in_english(text: str, language: str) -> str:
     """The text as the English encoder should read it."""
-    return gloss(text) if language == "es" else text
+    return gloss(text) if language == "es" else spelt_out(text)
 
 
 @functools.cache
-def _glossary() -> tuple[dict[tuple[str, ...], str], dict[str, str]]:
-    """English by Spanish words, and by the stem of single ones."""
+def _glossary(name: str) -> dict[tuple[str, ...], str]:
+    """English by the words of one glossary."""
     entries: dict[tuple[str, ...], str] = {}
-    for line in (files(__package__) / "prompts" / "spanish.md").read_text("utf-8").splitlines():
+    for line in (files(__package__) / "prompts" / f"{name}.md").read_text("utf-8").splitlines():
         if line.startswith("- "):
-            spanish, _, english = line[2:].partition(":")
-            for entry in spanish.split(","):
-                entries.setdefault(tuple(words(entry)), english.strip())
+            said, _, meant = line[2:].partition(":")
+            for entry in said.split(","):
+                entries.setdefault(tuple(words(entry)), meant.strip())
+    return entries
+
+
+@functools.cache
+def _spanish_glossary() -> tuple[dict[tuple[str, ...], str], dict[str, str]]:
+    """The Spanish glossary, and the same by the stem of single words."""
+    entries = _glossary("spanish")
     stems = {_stem(key[0]): value for key, value in reversed(entries.items()) if len(key) == 1}
     return entries, stems
 

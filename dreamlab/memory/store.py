@@ -7,6 +7,7 @@ worth is decided in `recall`. It does not change or delete a row.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -14,8 +15,8 @@ import shutil
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import isqrt
@@ -80,7 +81,7 @@ class MemoryStore:
         self.lock_timeout = lock_timeout
         self._opened: Any = None
         self._opening = threading.Lock()
-        self._beside = ThreadPoolExecutor(thread_name_prefix="full-text")
+        self._search: _Search | None = None
         with self._reading():
             self._table()
 
@@ -161,15 +162,16 @@ class MemoryStore:
             place=place,
         )
         with self._reading():
-            table = self._table()
-        if table is None or limit < 1:
+            search = self._search if self._table() is not None else None
+        if search is None or limit < 1:
             return []
         wanted, where = max(CANDIDATES, 2 * limit), filters.where()
-        lexical = self._beside.submit(_lexical, table, text, wanted, where)  # while we embed
+        with self._reading():
+            lexical = search.begin(_lexical(search.table, text, wanted, where))  # while we embed
         vector = self.embedder.embed([text])[0]
         with self._reading():
-            dense = _dense(table, vector, wanted, where, exact)
-            hits = merge(_hits(dense, vector), _hits(lexical.result(), vector))
+            dense = search.begin(_dense(search.table, vector, wanted, where, exact))
+            hits = merge(_hits(dense.result(), vector), _hits(lexical.result(), vector))
             return rank(hits, now=now or datetime.now(UTC), limit=limit, weights=weights)
 
     def optimize(self) -> None:
@@ -237,6 +239,7 @@ class MemoryStore:
                 f"{_described(ours)}: set DREAMLAB_EMBEDDING_MODEL={theirs['embedding_model']}, "
                 "or give another DREAMLAB_HOME to begin a new memory"
             )
+        self._search = _Search(self.path)
         return table
 
     def _made(self) -> dict[str, str]:
@@ -353,22 +356,45 @@ def _optimize(table: Any) -> None:
     table.create_index("vector", config=index, replace=True)
 
 
-def _dense(table: Any, vector: np.ndarray, limit: int, where: str, exact: bool) -> Any:
-    query = table.search(vector).distance_type("cosine").limit(limit)
-    query = query.minimum_nprobes(PROBES).maximum_nprobes(0)  # 0: on until `limit` rows pass
+class _Search:
+    """The table's asynchronous face, on a thread of its own, so that two searches run at once.
+
+    It also takes a third less time than the blocking one, which crosses threads six times.
+    """
+
+    def __init__(self, path: Path):
+        self._loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._loop.run_forever, name="recall", daemon=True)
+        thread.start()
+        self.table = self.begin(self._open(path)).result()
+
+    def begin(self, search: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Start a search; its result comes as a future."""
+        return asyncio.run_coroutine_threadsafe(search, self._loop)
+
+    async def _open(self, path: Path) -> Any:
+        import lancedb
+
+        connection = await lancedb.connect_async(path, read_consistency_interval=timedelta(0))
+        return await connection.open_table(TABLE)
+
+
+async def _dense(table: Any, vector: np.ndarray, limit: int, where: str, exact: bool) -> Any:
+    query = table.query().nearest_to(vector).distance_type("cosine").limit(limit)
+    query = query.maximum_nprobes(0).minimum_nprobes(PROBES)  # 0: on until `limit` rows pass
     if exact:
         query = query.bypass_vector_index()
-    return _found(query, where, "_distance")
+    return await _found(query, where, "_distance")
 
 
-def _lexical(table: Any, text: str, limit: int, where: str) -> Any:
-    query = table.search(text[:QUERY_CHARACTERS], query_type="fts").limit(limit)
-    return _found(query, where, "_score")
+async def _lexical(table: Any, text: str, limit: int, where: str) -> Any:
+    query = table.query().nearest_to_text(text[:QUERY_CHARACTERS], columns="text").limit(limit)
+    return await _found(query, where, "_score")
 
 
-def _found(query: Any, where: str, score: str) -> Any:
+async def _found(query: Any, where: str, score: str) -> Any:
     columns = ["key", "record", "importance", "created_at", "vector", score]
-    return (query.where(where) if where else query).select(columns).to_arrow()
+    return await (query.where(where) if where else query).select(columns).to_arrow()
 
 
 def _hits(found: Any, vector: np.ndarray) -> list[Hit]:

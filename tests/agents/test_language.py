@@ -1,6 +1,6 @@
 import pytest
 
-from dreamlab.agents.language import LONGEST, clauses, clean, gloss, language_of
+from dreamlab.agents.language import LONGEST, clauses, clean, gloss, language_of, spelt_out
 from dreamlab.errors import QuestionError
 
 
@@ -63,3 +63,9 @@ def test_several_sentences_are_several_clauses() -> None:
 
 def test_a_single_clause_is_not_repeated() -> None:
     assert clauses("I need a ride to work") == ()
+
+
+def test_short_forms_are_spelt_out_and_the_rest_stays() -> None:
+    assert spelt_out("u know a Dr for my hubby's meds rn? Don't care where") == (
+        "you know a doctor for my hubby's medicine right now? Don't care where"
+    )
