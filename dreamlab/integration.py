@@ -140,9 +140,15 @@ class Lab:
             return self._bases(version)
 
     def _load_base(self, version: str) -> BaseModel:
-        number = int(version)
-        adapter = None if number == 1 else self.registry.fetch(number)
-        return self.base_from(adapter, version)
+        return self.base_from(self.adapter(int(version)), version)
+
+    def adapter(self, number: int) -> Path | None:
+        """The adapter folder of a registered version; None for the untouched one.
+
+        Raises:
+            RegistryError: the version is missing or its files are damaged.
+        """
+        return None if self.registry.version(number).untouched else self.registry.fetch(number)
 
     def team(self, base: BaseModel | None, before_night: str = "") -> Team:
         """A team with this base model that recalls only what earlier nights left.

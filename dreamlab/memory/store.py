@@ -171,7 +171,7 @@ class MemoryStore:
         vector = self.embedder.embed([text])[0]
         with self._reading():
             dense = search.begin(_dense(search.table, vector, wanted, where, exact))
-            hits = merge(_hits(dense.result(), vector), _hits(lexical.result(), vector))
+            hits = merge(_dense_hits(dense.result()), _lexical_hits(lexical.result(), vector))
             return rank(hits, now=now or datetime.now(UTC), limit=limit, weights=weights)
 
     def optimize(self) -> None:
@@ -389,21 +389,27 @@ async def _dense(table: Any, vector: np.ndarray, limit: int, where: str, exact: 
 
 async def _lexical(table: Any, text: str, limit: int, where: str) -> Any:
     query = table.query().nearest_to_text(text[:QUERY_CHARACTERS], columns="text").limit(limit)
-    return await _found(query, where, "_score")
+    return await _found(query, where, "vector", "_score")
 
 
-async def _found(query: Any, where: str, score: str) -> Any:
-    columns = ["key", "record", "importance", "created_at", "vector", score]
+async def _found(query: Any, where: str, *extra: str) -> Any:
+    columns = ["key", "record", "importance", "created_at", *extra]
     return await (query.where(where) if where else query).select(columns).to_arrow()
 
 
-def _hits(found: Any, vector: np.ndarray) -> list[Hit]:
+def _dense_hits(found: Any) -> list[Hit]:
+    return _hits(found, (1 - found["_distance"].to_numpy()).tolist(), [0.0] * len(found))
+
+
+def _lexical_hits(found: Any, vector: np.ndarray) -> list[Hit]:
     vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, len(vector))
-    scores = found["_score"].to_pylist() if "_score" in found.column_names else [0.0] * len(vectors)
+    return _hits(found, (vectors @ vector).tolist(), found["_score"].to_pylist())
+
+
+def _hits(found: Any, cosines: list[float], scores: list[float]) -> list[Hit]:
     names = ("key", "record", "importance", "created_at")
     columns = [found[name].to_pylist() for name in names]
-    rows = zip(*columns, (vectors @ vector).tolist(), scores, strict=True)
-    return [Hit(*row) for row in rows]
+    return [Hit(*row) for row in zip(*columns, cosines, scores, strict=True)]
 
 
 def _described(made: dict[str, str]) -> str:

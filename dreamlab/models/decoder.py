@@ -24,7 +24,10 @@ CARD = "dreamlab.json"
 
 
 class StartModel(Protocol):
-    """An untouched base model and how text becomes its tensors; see `minilm.py`, `causal.py`."""
+    """An untouched base model and how text becomes its tensors.
+
+    `minilm_decoder.py` is the embedded one, `causal.py` any larger one.
+    """
 
     name: str
     sha256: str
@@ -80,7 +83,7 @@ def load_start(
 
     torch.set_num_threads(thread_count(settings))
     if base_model == EMBEDDED:
-        from dreamlab.models.minilm import EmbeddedModel
+        from dreamlab.models.minilm_decoder import EmbeddedModel
 
         return EmbeddedModel(completion_format)
     from dreamlab.models.causal import TextModel

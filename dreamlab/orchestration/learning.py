@@ -49,7 +49,7 @@ def ensure_first_version(lab: Lab) -> Version:
     """The oldest version; registers the untouched base model, with its score, if there is none."""
     if known := lab.registry.versions():
         return known[0]
-    scores = headline(evaluation(lab, "base", UNTOUCHED, _base_answers(lab, None)))
+    scores = headline(evaluation(lab, "base", UNTOUCHED, lab.base_from(None, "1").propose))
     run = lab.registry.start_run(FINE_TUNING, "untouched", key=UNTOUCHED)
     lab.registry.log(run, metrics=scores)
     version = lab.registry.register_untouched(run, lab.benchmark.hash, scores)
@@ -128,14 +128,13 @@ def train(lab: Lab, training: Training) -> None:
     from dreamlab.training.finetune import finetune
 
     folder = _folder(lab, training.key)
-    parent = lab.registry.version(int(training.parent))
     trained = finetune(
         _dataset_rows(folder),
         base_model=lab.settings.base_model,
         format=lab.format,
         settings=lab.settings,
         folder=folder / ADAPTER,
-        parent=None if parent.untouched else lab.registry.fetch(parent.number),
+        parent=lab.adapter(int(training.parent)),
         seed=training.seed,
         progress=lambda done, total: lab.progress("training", done, total),
     )
@@ -149,10 +148,10 @@ def train(lab: Lab, training: Training) -> None:
 def evaluate(lab: Lab, training: Training) -> None:
     """Score challenger, champion, both teams and dense retrieval; each evaluation is kept."""
     challenger = lab.base_from(_folder(lab, training.key) / ADAPTER, training.key)
-    champion = lab.base(training.parent)
+    champion = lab.base_from(lab.adapter(int(training.parent)), training.parent)
     parent_key = _key_of(lab, training.parent)
     evaluation(lab, DENSE, "", _dense_answers(lab))
-    evaluation(lab, "base", parent_key, lambda texts: champion.propose(texts) if champion else [])
+    evaluation(lab, "base", parent_key, champion.propose)
     evaluation(lab, "base", training.key, challenger.propose)
     evaluation(lab, "team", parent_key, _team_answers(lab.team(champion)))
     evaluation(lab, "team", training.key, _team_answers(lab.team(challenger)))
@@ -252,13 +251,6 @@ def reports(lab: Lab) -> list[TrainingReport]:
     """The reports of all finished trainings, the oldest first."""
     paths = sorted(lab.settings.training_path.glob(f"*/{REPORT}"))
     return [from_json(TrainingReport, path.read_bytes()) for path in paths]
-
-
-def _base_answers(lab: Lab, adapter: Path | None) -> Answering:
-    def answer(texts: Sequence[str]) -> Sequence[Answer]:
-        return lab.base_from(adapter, UNTOUCHED).propose(texts)
-
-    return answer
 
 
 def _team_answers(team: Team) -> Answering:

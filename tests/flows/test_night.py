@@ -144,9 +144,7 @@ def test_a_session_stops_at_closing_time_and_the_next_one_resumes(lab: Lab) -> N
 
 
 def test_a_seed_reproduces_a_night(tmp_path: Path, opening: Opening) -> None:
-    plans = [
-        dreaming.plan_night(opening(tmp_path / name), seed=7, count=12).tasks for name in "ab"
-    ]
+    plans = [dreaming.plan_night(opening(tmp_path / name), seed=7, count=12).tasks for name in "ab"]
     assert plans[0] == plans[1]
 
 

@@ -18,6 +18,6 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def start(completion_format):
-    from dreamlab.models.minilm import EmbeddedModel
+    from dreamlab.models.minilm_decoder import EmbeddedModel
 
     return EmbeddedModel(completion_format)

@@ -1,6 +1,6 @@
 import torch
 
-from dreamlab.models.minilm import CONTEXT, END, IGNORED, NEW_TOKENS, EmbeddedModel, _layout
+from dreamlab.models.minilm_decoder import CONTEXT, END, IGNORED, NEW_TOKENS, EmbeddedModel, _layout
 
 SHORT, LONG = "food?", "where can my grandfather in Taft find somebody who brings him a hot meal"
 
@@ -47,7 +47,7 @@ def test_padding_changes_neither_loss_nor_completion(start):
 def test_a_prompt_sees_itself_both_ways_and_a_completion_only_what_is_before_it():
     mask, positions = _layout([2], [4])
     assert mask[0, 0].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
-    assert positions.tolist() == [[1, 0, 2, 3]]
+    assert positions.tolist() == [[0, 1, 2, 3]]
 
 
 def test_decoding_step_by_step_reads_what_training_reads(start):
@@ -68,9 +68,9 @@ def test_a_long_question_keeps_its_head_and_tail(start):
     ids = start.prompt("Taft " + "word " * 5000 + "Delano")
     words = start.tokenizer.convert_ids_to_tokens(ids)
     assert len(ids) == CONTEXT
-    assert words[0] == "taft"
-    assert words[-2:] == ["[SEP]", "[CLS]"]
-    assert "delano" in "".join(words[-8:-2]).replace("##", "")
+    assert words[:2] == ["[CLS]", "taft"]
+    assert words[-1] == "[SEP]"
+    assert "delano" in "".join(words[-8:-1]).replace("##", "")
 
 
 def test_any_text_gets_a_bounded_completion(start):

@@ -1,0 +1,239 @@
+"""The embedded base model: all-MiniLM-L6-v2 run as a causal decoder over the completion format.
+
+MiniLM has no language-model head, so one is made, the same in every process: every part of the
+format becomes a token whose output row is what the model itself reads in the part's name. The
+prompt is read both ways, as MiniLM was trained to, and a completion from left to right. No adapter
+is loaded or trained here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dreamlab.models.completion import CompletionFormat
+from dreamlab.models.embedding import MINILM, MINILM_SHA256, packaged_minilm, quiet_transformers
+
+if TYPE_CHECKING:
+    import torch
+
+END = "<end>"
+CONTEXT = 256
+"""Tokens of a question that are read; of a longer one, its head and its tail."""
+
+NEW_TOKENS = 12
+BATCH = 32
+IGNORED = -100
+
+_SAID = {"none": "nothing, unrelated"}
+
+
+class EmbeddedModel:
+    """MiniLM as a decoder: its model, and how questions and completions become tensors."""
+
+    name = MINILM
+    sha256 = MINILM_SHA256
+
+    def __init__(self, completion_format: CompletionFormat) -> None:
+        """Builds the untouched start model, on the CPU in float32.
+
+        Raises:
+            ModelError: MiniLM is not installed or its weights are not the published ones.
+        """
+        folder = packaged_minilm()
+        quiet_transformers()
+        from transformers import AddedToken, AutoTokenizer, BertConfig, BertLMHeadModel
+
+        parts = [*completion_format.tokens, END]
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer.add_tokens([AddedToken(part, normalized=False) for part in parts])
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        self.part_ids = [vocabulary[part] for part in parts]
+        self.end = self.part_ids[-1]
+        config = BertConfig.from_pretrained(
+            folder, local_files_only=True, is_decoder=True, tie_word_embeddings=False
+        )
+        self.model: Any = BertLMHeadModel.from_pretrained(
+            folder, config=config, local_files_only=True, use_safetensors=True
+        )
+        self.model.resize_token_embeddings(len(self.tokenizer), mean_resizing=False)
+        self.model.eval()
+        self._start(completion_format)
+
+    @property
+    def lora(self) -> dict[str, Any]:
+        """What an adapter adapts, as arguments of `peft.LoraConfig`."""
+        return {
+            "target_modules": r".*encoder.*\.(query|key|value|dense)",
+            "modules_to_save": ["transform"],
+            "trainable_token_indices": {"word_embeddings": self.part_ids, "decoder": self.part_ids},
+        }
+
+    def prompt(self, question: str) -> list[int]:
+        """The token ids of a prompt between `[CLS]` and `[SEP]`, at most `CONTEXT` in all."""
+        readable = question.encode("utf-8", "replace").decode()
+        ids: list[int] = self.tokenizer(readable, add_special_tokens=False)["input_ids"]
+        room = CONTEXT - 2
+        if len(ids) > room:
+            ids = ids[: room // 2] + ids[len(ids) - (room - room // 2) :]
+        return [self.tokenizer.cls_token_id, *ids, self.tokenizer.sep_token_id]
+
+    def completion(self, text: str) -> list[int]:
+        """The token ids of a canonical completion, the end token last."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*ids, self.end]
+
+    def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """A training batch of rows with `input_ids` and the length of their `prompt`.
+
+        Padded on the left, so that completions end together: `input_ids` and `position_ids`
+        [B, L], `attention_mask` [B, 1, L, L] (True where a row's token sees a column's), and
+        `labels` [B, K] of the last K positions.
+        """
+        import torch
+
+        prompts = [row["prompt"] for row in rows]
+        lengths = [len(row["input_ids"]) for row in rows]
+        size = max(lengths)
+        last = max(n - p for n, p in zip(lengths, prompts, strict=True))
+        ids = torch.full((len(rows), size), self.tokenizer.pad_token_id)
+        labels = torch.full((len(rows), last), IGNORED)
+        for i, (row, n, p) in enumerate(zip(rows, lengths, prompts, strict=True)):
+            tokens = torch.tensor(row["input_ids"])
+            ids[i, size - n :] = tokens
+            labels[i, last - (n - p) :] = tokens[p:]
+        mask, positions = _layout(prompts, lengths)
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "position_ids": positions,
+            "labels": labels,
+        }
+
+    def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Mean cross-entropy over the completions' tokens; prompts and padding do not count."""
+        import torch
+
+        labels = batch["labels"]
+        inputs = {k: v for k, v in batch.items() if k != "labels"}
+        output = model(**inputs, logits_to_keep=labels.shape[1] + 1, use_cache=False)
+        logits = output.logits[:, :-1].float()
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED
+        )
+
+    def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
+        """The greedy completion of each question, free to be malformed, without the end token.
+
+        Questions of like length share a batch. What has not ended after `NEW_TOKENS` is returned
+        as far as it went.
+        """
+        prompts = [self.prompt(question) for question in questions]
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        found = [""] * len(prompts)
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            tokens = self._greedy(model, [prompts[i] for i in chosen])
+            for i, ids in zip(chosen, tokens, strict=True):
+                found[i] = self.tokenizer.decode(ids)
+        return found
+
+    def _greedy(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
+        import torch
+
+        lengths = [len(prompt) for prompt in prompts]
+        size = max(lengths)
+        ids = torch.full((len(prompts), size), self.tokenizer.pad_token_id)
+        for i, prompt in enumerate(prompts):
+            ids[i, size - len(prompt) :] = torch.tensor(prompt)
+        mask, positions = _layout(lengths, lengths)
+        seen = ids != self.tokenizer.pad_token_id
+        written: list[list[int]] = [[] for _ in prompts]
+        going = set(range(len(prompts)))
+        cache = None
+        for step in range(NEW_TOKENS):
+            output = model(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                position_ids=positions.to(model.device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            cache = output.past_key_values
+            ids = output.logits[:, -1].argmax(-1, keepdim=True).cpu()
+            for i in sorted(going):
+                token = int(ids[i, 0])
+                if token == self.end:
+                    going.discard(i)
+                else:
+                    written[i].append(token)
+            if not going:
+                break
+            seen = torch.cat([seen, torch.ones_like(ids, dtype=torch.bool)], dim=1)
+            mask = seen[:, None, None]
+            positions = torch.tensor([[n + step] for n in lengths])
+        return written
+
+    def _start(self, completion_format: CompletionFormat) -> None:
+        """Give the added tokens their rows and make the head an identity on hidden states."""
+        import torch
+
+        head = self.model.cls.predictions
+        inputs = self.model.get_input_embeddings().weight.data
+        old = min(self.part_ids)
+        values = [
+            value.replace("_", " ") or kind for kind, value in completion_format.parts.values()
+        ]
+        with torch.no_grad():
+            head.transform.dense.weight.copy_(torch.eye(inputs.shape[1]))
+            head.transform.dense.bias.zero_()
+            head.transform.LayerNorm.weight.fill_(1.0)
+            head.transform.LayerNorm.bias.zero_()
+            head.decoder.bias.zero_()  # PEFT leaves out the bias of a layer with trained rows
+            head.decoder.weight[:old] = inputs[:old]
+            for row, value in zip(self.part_ids, [_SAID.get(v, v) for v in values], strict=False):
+                words = inputs[self._words(value)]
+                inputs[row] = words.mean(0)
+                state = self._read(value)
+                head.decoder.weight[row] = state / state.norm() * words.norm(dim=-1).mean()
+            inputs[self.end] = inputs[self.tokenizer.sep_token_id]
+            head.decoder.weight[self.end] = inputs[self.tokenizer.sep_token_id]
+
+    def _read(self, text: str) -> torch.Tensor:
+        """The mean state of MiniLM, as an encoder, over a text: [hidden]."""
+        import torch
+
+        ids = self.prompt(text)
+        mask, positions = _layout([len(ids)], [len(ids)])
+        states = self.model.bert(
+            input_ids=torch.tensor([ids]), attention_mask=mask, position_ids=positions
+        )
+        mean: torch.Tensor = states.last_hidden_state[0].mean(0)
+        return mean
+
+    def _words(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids or [self.tokenizer.unk_token_id]
+
+
+def _layout(prompts: Sequence[int], lengths: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mask [B, 1, L, L] and positions [B, L] of left-padded rows of these lengths.
+
+    A prompt sees itself both ways, a completion everything before it. Padding sees only itself,
+    which keeps the softmax finite.
+    """
+    import torch
+
+    size = max(lengths)
+    mask = torch.zeros(len(lengths), size, size, dtype=torch.bool)
+    positions = torch.zeros(len(lengths), size, dtype=torch.long)
+    causal = torch.ones(size, size, dtype=torch.bool).tril()
+    for i, (p, n) in enumerate(zip(prompts, lengths, strict=True)):
+        start = size - n
+        mask[i] = causal
+        mask[i, start : start + p, start : start + p] = True
+        mask[i, :, :start] = False
+        mask[i].fill_diagonal_(True)
+        positions[i, start:] = torch.arange(n)
+    return mask[:, None], positions

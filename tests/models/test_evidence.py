@@ -1,0 +1,70 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dreamlab.directory.catalog import Catalog, open_directory
+from dreamlab.directory.phrases import load_phrases
+from dreamlab.models.embedding import open_embedder
+from dreamlab.models.evidence import Evidence
+from dreamlab.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    catalog = open_directory("kern", settings)
+    return Evidence(catalog, load_phrases(catalog), open_embedder(settings), settings.cache_path)
+
+
+def line(evidence: Evidence, question: str) -> str:
+    prompt = evidence.read([question])[0].prompt
+    assert prompt.endswith(question)
+    return prompt.removesuffix(question)
+
+
+def test_a_need_that_is_said_comes_before_maybe(evidence: Evidence) -> None:
+    said = line(evidence, "where do I get section 8 in Taft")
+    assert "<need:housing>" in said.split("maybe")[0]
+    assert "<place:Taft>" in said
+
+
+def test_words_that_no_phrase_has_are_suggested_as_maybe(evidence: Evidence) -> None:
+    said = line(evidence, "lessons in welding")
+    assert said.startswith("maybe <need:")
+
+
+def test_what_lies_outside_is_far(evidence: Evidence) -> None:
+    assert " far " in line(evidence, "what is the capital of France")
+    assert " near " in line(evidence, "I need a food pantry")
+
+
+def test_a_named_service_suggests_the_field_asked_for(evidence: Evidence) -> None:
+    said = line(evidence, "what is the phone number of Golden Empire Transit")
+    assert "named <ask:phone>" in said
+
+
+def test_another_language_does_not_suggest_everything(evidence: Evidence) -> None:
+    said = line(evidence, "¿dónde encuentro un doctor que no cobre caro?")
+    clear = re.findall("<need:", said.split("maybe")[0])
+    assert len(clear) <= 3
+
+
+def test_reading_many_questions_at_once_changes_none(evidence: Evidence) -> None:
+    questions = ["food in Delano", "a lawyer for my grandma", "¿me ayudan con la renta?"]
+    together = evidence.read(questions)
+    for question, clue in zip(questions, together, strict=True):
+        alone = evidence.read([question])[0]
+        assert alone.prompt == clue.prompt
+        assert np.allclose(alone.similarity, clue.similarity, atol=1e-4)
+
+
+def test_a_directory_without_phrases_has_its_facet_names(tmp_path: Path) -> None:
+    from dreamlab.directory.phrases import PhraseBank
+    from dreamlab.records import Service
+
+    settings = Settings(home=tmp_path)
+    rows = (Service("1", "Bread House", "Pantry", ("food",), ("seniors",), place="Oz"),)
+    bare = Evidence(Catalog("bare", rows), PhraseBank(), open_embedder(settings))
+    assert "<need:food>" in line(bare, "food for seniors in Oz").split("maybe")[0]
