@@ -30,6 +30,10 @@ NEEDS, GROUPS = 3, 2
 """Suggestions shown of each, best first."""
 CLEAR = 0.6
 """Cosine from which a phrase of the bank counts as said; one that is in the question has 1."""
+FAR, DIM = -0.05, -0.17
+"""Leads, in cosine, of phrases outside the directory over phrases and rows inside: half of the
+refusals of the deciding half lie above the first, a quarter of the other questions above the
+second."""
 USUAL = 0.15
 """Mean cosine of a question with all phrases of a language that is usual, and taken for none."""
 FIELDS = 2
@@ -74,28 +78,34 @@ class Evidence:
         }
         self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
 
-    def read(self, questions: Sequence[str]) -> list[Clue]:
-        """The evidence on each question."""
+    def read(self, questions: Sequence[str], hidden: Sequence[bool] = ()) -> list[Clue]:
+        """The evidence on each question.
+
+        Of a question that is `hidden` the phrases of the bank that stand in it are left out, as if
+        the bank had not got them. Dreams are worded in such phrases and real questions mostly are
+        not: a model that learns only from dreams that the bank knows learns to refuse all others.
+        """
         if not questions:
             return []
         # Rounded, so that reading many questions at once shows in no answer.
         vectors = np.round(self._embedder.embed(list(questions)), 5)
+        hide = hidden or [False] * len(questions)
         return [
-            Clue(f"{self._line(question, vector)} {question}", self._rows @ vector)
-            for question, vector in zip(questions, vectors, strict=True)
+            Clue(f"{self._line(question, vector, out)} {question}", self._rows @ vector)
+            for question, vector, out in zip(questions, vectors, hide, strict=True)
         ]
 
-    def _line(self, question: str, vector: np.ndarray) -> str:
+    def _line(self, question: str, vector: np.ndarray, hide: bool) -> str:
         said = f" {' '.join(words(question))} "
-        need = self._needs.similarities(vector, said)
-        group = self._groups.similarities(vector, said)
-        outside = self._outside.similarities(vector, said).nearest.max(initial=0.0)
-        inside = max(need.nearest.max(initial=0.0), group.nearest.max(initial=0.0))
+        need = self._needs.similarities(vector, said, hide)
+        group = self._groups.similarities(vector, said, hide)
+        outside = self._outside.similarities(vector, said, hide).nearest.max(initial=0.0)
+        inside = (need.nearest.max(initial=0.0) + (self._rows @ vector).max(initial=0.0)) / 2
         parts = [
             self._suggested("need", need, _standard(self._votes(vector)), NEEDS),
             self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
             self._place(question),
-            "far" if outside > inside else "near",
+            _distance(outside - inside),
             self._field(question),
         ]
         return " ".join(part for part in parts if part)
@@ -170,9 +180,9 @@ class _Phrases:
             texts.vectors = cached_vectors(f"{name}-{kind}", texts.texts, embedder, cache)
         self._size = len(values)
 
-    def similarities(self, vector: np.ndarray, said: str) -> _Similar:
+    def similarities(self, vector: np.ndarray, said: str, hide: bool = False) -> _Similar:
         """How near the question is to each value, by its name, words and situations."""
-        best = [texts.best(vector, said, self._size) for texts in self._sets]
+        best = [texts.best(vector, said, self._size, hide) for texts in self._sets]
         return _Similar(np.max(best, axis=0), np.sum([_standard(b) for b in best], axis=0))
 
 
@@ -188,8 +198,9 @@ class _Set:
         languages = [language for _, _, language in said]
         self._spoken = [np.array([one == spoken for spoken in languages]) for one in set(languages)]
 
-    def best(self, vector: np.ndarray, said: str, values: int) -> np.ndarray:
-        """The cosine of each value's nearest phrase, [values]; 1 where `said` holds one's words.
+    def best(self, vector: np.ndarray, said: str, values: int, hide: bool) -> np.ndarray:
+        """The cosine of each value's nearest phrase, [values]; that of a phrase whose words stand
+        in `said` is 1, or 0 to `hide` it.
 
         An encoder taught in one language finds all phrases of another alike: what all phrases of
         a language have in common with the question is taken off.
@@ -200,9 +211,14 @@ class _Set:
         cosines = self.vectors @ vector
         for spoken in self._spoken:
             cosines[spoken] -= max(float(cosines[spoken].mean()) - USUAL, 0.0)
-        cosines[[text in said for text in self._plain]] = 1.0
+        cosines[[text in said for text in self._plain]] = 0.0 if hide else 1.0
         np.maximum.at(found, self._owners, cosines)
         return found
+
+
+def _distance(lead: float) -> str:
+    """How far outside the directory a question seems, by the lead of the phrases outside."""
+    return "far" if lead > FAR else "dim" if lead > DIM else "near"
 
 
 def _standard(scores: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ decided in `training/`.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
 DENSE = "dense retrieval"
+
+HIDDEN_ONE_IN = 4
+"""One example in so many is learnt as if the phrase bank had not got its words."""
 
 Answering = Callable[[Sequence[str]], Sequence[Answer]]
 
@@ -96,7 +100,8 @@ def gather(
     new = [e for e in known if e.experience_id not in used]
     old = replay(new, [e for e in known if e.experience_id in used], seed)
     chosen: list[Example] = [*new, *old]
-    clues = lab.evidence.read([e.question for e in chosen])
+    hidden = [zlib.crc32(e.question.encode()) % HIDDEN_ONE_IN == 0 for e in chosen]
+    clues = lab.evidence.read([e.question for e in chosen], hidden)
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
     dataset = export(
         rows(read, "completion", lab.format.encode),

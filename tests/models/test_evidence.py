@@ -68,3 +68,12 @@ def test_a_directory_without_phrases_has_its_facet_names(tmp_path: Path) -> None
     rows = (Service("1", "Bread House", "Pantry", ("food",), ("seniors",), place="Oz"),)
     bare = Evidence(Catalog("bare", rows), PhraseBank(), open_embedder(settings))
     assert "<need:food>" in line(bare, "food for seniors in Oz").split("maybe")[0]
+
+
+def test_a_hidden_question_is_read_as_if_the_bank_had_not_got_its_words(
+    evidence: Evidence,
+) -> None:
+    question = "where do I get section 8 in Taft"
+    hidden = evidence.read([question], [True])[0].prompt
+    assert "<need:housing>" not in hidden.split("maybe")[0]
+    assert hidden != evidence.read([question])[0].prompt
