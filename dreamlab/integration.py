@@ -180,6 +180,7 @@ class Lab:
             QuestionError: the question is empty or too long.
         """
         now = self.now()
+        question = question.encode("utf-8", "replace").decode()  # a shell can pass half a character
         # "asked" sorts before "day" and "night": the dreams of the same date may recall it.
         night = f"{now.astimezone(self.settings.zone).date()}-asked"
         task = Task(f"q{uuid.uuid4().hex[:12]}", question, night=night)

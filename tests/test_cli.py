@@ -82,7 +82,7 @@ def test_an_impossible_question_is_one_line(home: Path, question: str) -> None:
     failed(run("solve", question), 2, "question")
 
 
-@pytest.mark.parametrize("question", ["\x00\x1b[31mfood\x07", "我需要食物"])
+@pytest.mark.parametrize("question", ["\x00\x1b[31mfood\x07", "我需要食物", "food \udcff"])
 def test_an_odd_question_gets_an_honest_answer(home: Path, question: str) -> None:
     result = run("solve", question)
     assert result.exit_code == 0

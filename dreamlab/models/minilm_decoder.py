@@ -49,6 +49,7 @@ class EmbeddedModel:
         self.tokenizer.add_tokens([AddedToken(part, normalized=False) for part in parts])
         vocabulary: dict[str, int] = self.tokenizer.get_vocab()
         self.part_ids = [vocabulary[part] for part in parts]
+        self._parts = frozenset(self.part_ids)
         self.end = self.part_ids[-1]
         config = BertConfig.from_pretrained(
             folder, local_files_only=True, is_decoder=True, tie_word_embeddings=False
@@ -125,8 +126,8 @@ class EmbeddedModel:
     def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
         """The greedy completion of each question, free to be malformed, without the end token.
 
-        Questions of like length share a batch. What has not ended after `NEW_TOKENS` is returned
-        as far as it went.
+        Questions of like length share a batch. What writes a token that is no part, or has not
+        ended after `NEW_TOKENS`, is returned as far as it went.
         """
         prompts = [self.prompt(question) for question in questions]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -164,10 +165,10 @@ class EmbeddedModel:
             ids = output.logits[:, -1].argmax(-1, keepdim=True).cpu()
             for i in sorted(going):
                 token = int(ids[i, 0])
-                if token == self.end:
-                    going.discard(i)
-                else:
+                if token != self.end:
                     written[i].append(token)
+                if token == self.end or token not in self._parts:
+                    going.discard(i)  # what is no part makes all of it malformed
             if not going:
                 break
             seen = torch.cat([seen, torch.ones_like(ids, dtype=torch.bool)], dim=1)
