@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     training_epochs: Annotated[float, Field(gt=0, le=1000)] = 20
     """Passes over the training set of one fine-tuning."""
 
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of the adapter."""
 
     lora_rank: Annotated[int, Field(ge=1, le=512)] = 16

@@ -43,7 +43,7 @@ TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.js
 UNTOUCHED = "untouched"
 DENSE = "dense retrieval"
 
-HIDDEN_ONE_IN = 4
+HIDDEN_ONE_IN = 8
 """One example in so many is learnt as if the phrase bank had not got its words."""
 
 Answering = Callable[[Sequence[str]], Sequence[Answer]]
