@@ -193,9 +193,13 @@ def night(lab: Lab, json_: bool, force: bool, **options: Any) -> None:
 
     A night that was stopped or killed is resumed where it was.
     """
-    from dreamlab.orchestration import report
+    from dreamlab.orchestration import dreaming, report
 
-    dreams = run(lab, "dream_session", force=force, **options)
+    dreams = None if options["again"] else dreaming.tonight(lab)
+    if dreams:
+        click.echo(f"Night {dreams.night} is dreamt already (--again: another one).", err=True)
+    else:
+        dreams = run(lab, "dream_session", force=force, **options)
     training = run(lab, "finetune_base_model", force=force)
     if json_:
         show({"dreams": dreams, "training": training})

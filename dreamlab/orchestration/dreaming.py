@@ -75,6 +75,11 @@ def last_manifest(lab: Lab) -> NightReport | None:
     return _read(nights[-1], NightReport) if nights else None
 
 
+def tonight(lab: Lab) -> NightReport | None:
+    """The manifest of the night that it is now, if it is finished and nothing is left over."""
+    return None if unfinished(lab) else manifest(lab, window_of(lab).night(lab.now()))
+
+
 def unfinished(lab: Lab) -> list[Plan]:
     """Plans of nights that have no manifest yet, the oldest first: they are resumed."""
     folders = sorted(p.parent for p in lab.settings.nights_path.glob(f"*/{PLAN}"))

@@ -84,6 +84,7 @@ def test_a_second_training_finds_nothing_new(night) -> None:  # type: ignore[no-
 def test_a_finished_night_is_not_dreamt_again_unless_asked(night) -> None:  # type: ignore[no-untyped-def]
     lab, _, _ = night
     tasks.use_lab(lab)
+    assert dreaming.tonight(lab) == dreaming.manifest(lab, KEY)
     with pytest.raises(NightError, match="--again"):
         tasks.run_flow(dream_session)
     more = tasks.run_flow(dream_session, again=True, count=4)

@@ -1,0 +1,5 @@
+"""`python -m dreamlab`: the command line."""
+
+from dreamlab.cli import main
+
+main()
