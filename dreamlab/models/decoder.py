@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dreamlab.errors import ModelError
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.embedding import thread_count
+from dreamlab.models.compute import load_torch, one_thread, thread_count
 from dreamlab.settings import EMBEDDED, Settings
 
 if TYPE_CHECKING:
@@ -67,8 +68,13 @@ class Decoder:
         """The greedy completion of each question, in the same order, free to be malformed."""
         import torch
 
-        with self._lock, torch.inference_mode():
-            return self.start.complete(self.model, questions) if questions else []
+        if not questions:
+            return []
+        # Waking other threads for each of its few tokens costs one question more than it saves.
+        threads = torch.get_num_threads()
+        alone = one_thread(torch, threads) if len(questions) == 1 else nullcontext()
+        with self._lock, torch.inference_mode(), alone:
+            return self.start.complete(self.model, questions)
 
 
 def load_start(
@@ -79,9 +85,7 @@ def load_start(
     Raises:
         ModelError: it cannot be loaded.
     """
-    import torch
-
-    torch.set_num_threads(thread_count(settings))
+    load_torch(thread_count(settings))
     if base_model == EMBEDDED:
         from dreamlab.models.minilm_decoder import EmbeddedModel
 
