@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dreamlab.errors import ModelError
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.compute import load_torch, thread_count
+from dreamlab.models.compute import load_torch, one_thread, thread_count
 from dreamlab.settings import EMBEDDED, Settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class Decoder:
 
         if not questions:
             return []
-        with self._lock, torch.inference_mode():
+        # Waking other threads for each of its few tokens costs one question more than it saves.
+        threads = torch.get_num_threads()
+        alone = one_thread(torch, threads) if len(questions) == 1 else nullcontext()
+        with self._lock, torch.inference_mode(), alone:
             return self.start.complete(self.model, questions)
 
 
