@@ -43,13 +43,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--memories", type=int, default=600, help="experiences in memory")
     parser.add_argument("--no-base", action="store_true", help="a team without a base model")
+    parser.add_argument("--home", type=Path, help="a lab's home: its champion and memories instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        lab = open_lab(load_settings(home=Path(home)))
+        lab = open_lab(load_settings(home=options.home or Path(home)))
         started = time.perf_counter()
-        team = lab.team(None if options.no_base else lab.base_from(None, "1"))
+        base = lab.base() if options.home else lab.base_from(None, "1")
+        team = lab.team(None if options.no_base else base)
         print(f"team made in {time.perf_counter() - started:.1f} s")
-        remember(lab, team, options.memories)
+        if not options.home:
+            remember(lab, team, options.memories)
         questions = [q.question for q in lab.benchmark.half("decide")]
         for question in questions[:5]:
             team.solve(Task("warm", f"{question} again"))
