@@ -91,27 +91,27 @@ class Evidence:
         vectors = np.round(self._embedder.embed(list(questions)), 5)
         hide = hidden or [False] * len(questions)
         return [
-            Clue(f"{self._line(question, vector, out)} {question}", self._rows @ vector)
+            self._clue(question, vector, out)
             for question, vector, out in zip(questions, vectors, hide, strict=True)
         ]
 
-    def _line(self, question: str, vector: np.ndarray, hide: bool) -> str:
+    def _clue(self, question: str, vector: np.ndarray, hide: bool) -> Clue:
+        cosines = self._rows @ vector
         said = f" {' '.join(words(question))} "
         need = self._needs.similarities(vector, said, hide)
         group = self._groups.similarities(vector, said, hide)
         outside = self._outside.similarities(vector, said, hide).nearest.max(initial=0.0)
-        inside = (need.nearest.max(initial=0.0) + (self._rows @ vector).max(initial=0.0)) / 2
+        inside = (need.nearest.max(initial=0.0) + cosines.max(initial=0.0)) / 2
         parts = [
-            self._suggested("need", need, _standard(self._votes(vector)), NEEDS),
+            self._suggested("need", need, _standard(self._votes(cosines)), NEEDS),
             self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
             self._place(question),
             _distance(outside - inside),
             self._field(question),
         ]
-        return " ".join(part for part in parts if part)
+        return Clue(" ".join(part for part in (*parts, question) if part), cosines)
 
-    def _votes(self, vector: np.ndarray) -> np.ndarray:
-        cosines = self._rows @ vector
+    def _votes(self, cosines: np.ndarray) -> np.ndarray:
         nearest = np.argsort(-cosines)[:ROWS]
         weights = np.exp((cosines[nearest] - cosines[nearest[0]]) / TEMPERATURE)
         votes: np.ndarray = weights @ self._served[nearest]
