@@ -16,7 +16,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dreamlab.cli import progress_bars
+from dreamlab.cli.common import progress_bars
 from dreamlab.integration import Lab
 from dreamlab.orchestration import learning, report, tasks
 from dreamlab.settings import load_settings

@@ -32,7 +32,7 @@ DOORS = {
     "mlflow": {"dreamlab/training/registry.py"},
     "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
     "matplotlib": {"dreamlab/orchestration/report.py"},
-    "rich": {"dreamlab/cli.py"},
+    "rich": {"dreamlab/cli/common.py"},
     "pickle": set(),
 }
 SOURCES = sorted([*ROOT.glob("dreamlab/**/*.py"), *ROOT.glob("flows/*.py")])
