@@ -5,6 +5,7 @@ Everything above (dreaming, learning, flows, faces) works on a `Lab`; nothing be
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -188,7 +189,20 @@ class Lab:
         experience = Experience(task, tuple(answers), now)
         if self.settings.remember_questions:
             self.memory.append([experience])
+        self._leave_trace(experience)
         return experience
+
+    def _leave_trace(self, experience: Experience) -> None:
+        """Leave the trace of an answered question to be sent later; its failure fails no answer."""
+        if self.settings.traces == "off":
+            return
+        from dreamlab.tracing import leave, trace_of
+
+        try:
+            keep = str if self.settings.remember_questions else None
+            leave(self.settings.traces_path, trace_of(experience, keep))
+        except OSError as error:
+            logging.getLogger(__name__).warning("the trace of an answer is lost: %s", error)
 
     @property
     def everyday_team(self) -> Team:

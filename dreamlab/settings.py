@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads for tensor work; 0 means as many as this process has cores."""
 
+    traces: Literal["off", "asked", "all"] = "all"
+    """Which solves leave a trace for MLflow: questions that people ask, dreams as well, or none.
+    Of questions people ask a trace keeps texts only where `remember_questions` is on."""
+
     tracking_uri: str = ""
     """MLflow tracking server; empty means SQLite in `home`."""
 
@@ -119,6 +123,11 @@ class Settings(BaseSettings):
     def training_path(self) -> Path:
         """Folder of exported datasets and checkpoints, one folder for each training."""
         return self.home / "training"
+
+    @property
+    def traces_path(self) -> Path:
+        """Folder of traces that wait to be sent to MLflow."""
+        return self.home / "traces"
 
     @property
     def cache_path(self) -> Path:

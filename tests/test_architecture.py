@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"records", "errors"},
     {"settings", "files"},
-    {"directory"},
+    {"directory", "tracing"},
     {"models"},
     {"memory", "agents", "training"},
     {"exploration"},
@@ -29,7 +29,8 @@ DOORS = {
     "datasets": {"dreamlab/training/finetune.py"},
     "lancedb": {"dreamlab/memory/store.py"},
     "pyarrow": {"dreamlab/memory/store.py"},
-    "mlflow": {"dreamlab/training/registry.py"},
+    # One door in two files: runs and versions, and the spans of traces.
+    "mlflow": {"dreamlab/training/registry.py", "dreamlab/training/traces.py"},
     "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},

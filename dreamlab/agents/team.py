@@ -107,12 +107,15 @@ class Team:
             seconds=watch.lap(),
         )
         memories = self.search.remember(reading.question)
+        recalling = watch.lap()
         relevance = self.search.relevance(reading, memories)
+        comparing = watch.lap()
         search = Answer(
             Role.SEARCH,
             Referral(service_ids=best(self._ids, relevance, CITED_AT_MOST)),
             notes=tuple(f"remembers {memory.id}" for memory in memories),
-            seconds=watch.lap(),
+            seconds=recalling + comparing,
+            steps=(("recall", recalling), ("compare", comparing)),
         )
         heeded, heeded_notes = self.lead.heed(reading, proposal, memories)
         scores, notes = self.recommendation.weigh(heeded, relevance)
@@ -126,15 +129,18 @@ class Team:
         if heeded_notes:
             alone, _ = self.recommendation.weigh(reading, relevance)
             own = self.lead.decide(reading, relevance, alone)
+        deciding = watch.lap()
         lead = Answer(
             Role.LEAD,
             own.referral,
             nearest=own.nearest,
             notes=own.notes,
-            seconds=reading_seconds + watch.lap(),
+            seconds=reading_seconds + deciding,
+            steps=(("read", reading_seconds), ("decide", deciding)),
         )
         text, why = self._written(heeded, decision)
-        spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + watch.lap()
+        writing = watch.lap()
+        spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + writing
         team = Answer(
             Role.TEAM,
             decision.referral,
@@ -143,6 +149,7 @@ class Team:
             notes=(*decision.notes, *heeded_notes, *why),
             seconds=spent + (proposal.seconds if proposal else 0.0),
             version=self.base.version if self.base else "",
+            steps=(("write", writing),),
         )
         given = (team, lead, resource, search, recommendation)
         return (*given, proposal) if proposal else given

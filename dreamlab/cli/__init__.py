@@ -13,6 +13,7 @@ from dreamlab.cli.common import Commands
 from dreamlab.cli.directory import directory
 from dreamlab.cli.nights import dream, finetune, night
 from dreamlab.cli.questions import memories, solve
+from dreamlab.cli.traces import traces
 from dreamlab.cli.versions import rollback, status, versions
 
 QUIET = {
@@ -49,5 +50,16 @@ def main(verbose: bool) -> None:
         logging.disable(logging.WARNING)
 
 
-for command in (night, dream, finetune, solve, memories, status, versions, rollback, directory):
+for command in (
+    night,
+    dream,
+    finetune,
+    solve,
+    memories,
+    status,
+    versions,
+    rollback,
+    directory,
+    traces,
+):
     main.add_command(command)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from dreamlab.errors import NightError, StorageError, WindowClosed
 from dreamlab.files import write_atomic
 from dreamlab.integration import Lab
+from dreamlab.orchestration import traces
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
 from dreamlab.orchestration.window import Window
@@ -233,7 +234,10 @@ def _track(lab: Lab, report: NightReport, page: Path) -> None:
             **{f"dropped/{reason}": float(count) for reason, count in report.dropped.items()},
         },
     )
+    lab.registry.describe_run(run, page.read_text(encoding="utf-8"))
     lab.registry.log_file(run, page)
+    traces.send_dreams(lab, report.night, run)
+    traces.send_waiting(lab)
     lab.registry.finish_run(run)
 
 

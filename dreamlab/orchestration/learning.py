@@ -7,8 +7,10 @@ decided in `training/`.
 
 from __future__ import annotations
 
+import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +36,7 @@ from dreamlab.records import (
 )
 from dreamlab.training.registry import FINE_TUNING, Version
 from dreamlab.training.replay import replay
+from dreamlab.training.versions import points
 
 if TYPE_CHECKING:
     from dreamlab.agents.team import Team
@@ -55,7 +58,8 @@ def ensure_first_version(lab: Lab) -> Version:
         return known[0]
     scores = headline(evaluation(lab, "base", UNTOUCHED, lab.base_from(None, "1").propose))
     run = lab.registry.start_run(FINE_TUNING, "untouched", key=UNTOUCHED)
-    lab.registry.log(run, metrics=scores)
+    lab.registry.log(run, params={"base_model": lab.settings.base_model}, metrics=points(scores))
+    lab.registry.log_sources(run, lab.benchmark.hash, len(lab.benchmark.questions))
     version = lab.registry.register_untouched(run, lab.benchmark.hash, scores)
     lab.registry.finish_run(run)
     return version
@@ -133,21 +137,23 @@ def train(lab: Lab, training: Training) -> None:
     from dreamlab.training.finetune import finetune
 
     folder = _folder(lab, training.key)
-    trained = finetune(
-        _dataset_rows(folder),
-        base_model=lab.settings.base_model,
-        format=lab.format,
-        settings=lab.settings,
-        folder=folder / ADAPTER,
-        parent=lab.adapter(int(training.parent)),
-        seed=training.seed,
-        progress=lambda done, total: lab.progress("training", done, total),
-    )
+    with _watched(lab, training):
+        trained = finetune(
+            _dataset_rows(folder),
+            base_model=lab.settings.base_model,
+            format=lab.format,
+            settings=lab.settings,
+            folder=folder / ADAPTER,
+            parent=lab.adapter(int(training.parent)),
+            seed=training.seed,
+            progress=lambda done, total: lab.progress("training", done, total),
+        )
     run = _run(lab, training)
     for point in trained.history:
         step = int(point["step"])
-        lab.registry.log(run, metrics={k: v for k, v in point.items() if k != "step"}, step=step)
-    lab.registry.log(run, metrics={"train/seconds": trained.seconds, "train/loss": trained.loss})
+        lab.registry.log(
+            run, metrics={f"train/{k}": v for k, v in point.items() if k != "step"}, step=step
+        )
 
 
 def evaluate(lab: Lab, training: Training) -> None:
@@ -195,7 +201,7 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
             parent=int(training.parent),
             benchmark=lab.benchmark.hash,
             scores=ours,
-            description="; ".join(verdict.reasons),
+            description=_description(training, verdict),
         )
         version = str(registered.number)
     label = version or "rejected"
@@ -204,7 +210,10 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     report = TrainingReport(training, verdict, version, run, scores=scores)
     lab.registry.log(
         run,
-        metrics={**ours, **{f"team/{k}": v for k, v in scores[f"team {label}"].items()}},
+        metrics={
+            **points(ours),
+            **{f"team/{k}": v for k, v in points(scores[f"team {label}"]).items()},
+        },
         tags={
             "verdict": "passed" if verdict.passed else "rejected",
             "reasons": "; ".join(verdict.reasons),
@@ -213,6 +222,10 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     )
     page = _folder(lab, training.key) / "report.md"
     write_atomic(page, training_markdown(report))
+    lab.registry.describe_run(run, training_markdown(report))
+    lab.registry.log_sources(
+        run, lab.benchmark.hash, len(lab.benchmark.questions), int(training.parent)
+    )
     lab.registry.log_file(run, page)
     lab.registry.log_figure(run, picture([*reports(lab), report]), "scores.png")
     lab.registry.finish_run(run)
@@ -293,6 +306,27 @@ def _run(lab: Lab, training: Training) -> str:
             "seed": training.seed,
         },
         tags={"forced": training.forced, "directory": lab.catalog.fingerprint},
+    )
+
+
+@contextmanager
+def _watched(lab: Lab, training: Training) -> Iterator[None]:
+    """Logs system metrics to the training's run meanwhile; MLflow away stops no training."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lab.registry.system_metrics(_run(lab, training)))
+        except RegistryError as error:
+            logging.getLogger(__name__).warning("no system metrics: %s", error)
+        yield
+
+
+def _description(training: Training, verdict: Verdict) -> str:
+    """What MLflow's page of a version says first."""
+    return (
+        f"Trained from version {training.parent} on {training.new} new and {training.replayed} "
+        f"replayed examples, of {len(training.nights)} nights up to {training.key}. "
+        f"The gate said: {'; '.join(verdict.reasons)}. The scores below are of the half of the "
+        "benchmark that decides nothing, with 95 % intervals."
     )
 
 
