@@ -31,7 +31,12 @@ DOORS = {
     "pyarrow": {"dreamlab/memory/store.py"},
     # One door in two files: runs and versions, and the spans of traces.
     "mlflow": {"dreamlab/training/registry.py", "dreamlab/training/traces.py"},
-    "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
+    "prefect": {
+        "dreamlab/orchestration/tasks.py",
+        "dreamlab/orchestration/runs.py",
+        "dreamlab/orchestration/scheduler.py",
+        "flows/",
+    },
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
     "pickle": set(),

@@ -71,6 +71,7 @@ LOCK_SECONDS = 120
 COLUMNS = [{"type": "string", "name": name, "required": True} for name in ("prompt", "completion")]
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "GIT_PYTHON_REFRESH": "quiet",
 }
