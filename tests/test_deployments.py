@@ -163,3 +163,11 @@ def test_what_is_deployed_names_known_settings_and_this_version(path: Path):
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     assert set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", text)) <= known
     assert set(re.findall(r"dreamlab:(\d+\.[\w.]+)", text)) <= {__version__}
+
+
+def test_operations_name_files_that_are_there():
+    text = (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"deployments/[\w./-]*\w", text)) - {"deployments/.env"}
+    assert len(named) > 6
+    for name in named:
+        assert (ROOT / name).exists() or list(ROOT.glob(f"{name}*")), name

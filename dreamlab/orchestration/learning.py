@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
 from dreamlab.integration import Lab
 from dreamlab.orchestration.dreaming import window_of
-from dreamlab.orchestration.report import picture, training_markdown
+from dreamlab.orchestration.report import picture, score_table, training_markdown
 from dreamlab.records import (
     CITED_AT_MOST,
     Answer,
@@ -235,7 +235,7 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
             parent=int(training.parent),
             benchmark=lab.benchmark.hash,
             scores=ours,
-            description=_description(training, verdict),
+            description=_description(training, verdict, {**scores, "this version": ours}),
         )
         version = str(registered.number)
     label = version or "rejected"
@@ -354,14 +354,17 @@ def _watched(lab: Lab, training: Training) -> Iterator[None]:
         yield
 
 
-def _description(training: Training, verdict: Verdict) -> str:
-    """What MLflow's page of a version says first."""
-    return (
+def _description(
+    training: Training, verdict: Verdict, scores: Mapping[str, Mapping[str, float]]
+) -> str:
+    """What MLflow's page of a version says first, in Markdown."""
+    lines = [
         f"Trained from version {training.parent} on {training.new} new and {training.replayed} "
-        f"replayed examples, of {len(training.nights)} nights up to {training.key}. "
-        f"The gate said: {'; '.join(verdict.reasons)}. The scores below are of the half of the "
-        "benchmark that decides nothing, with 95 % intervals."
-    )
+        f"replayed examples. The gate said: {'; '.join(verdict.reasons)}.",
+        "",
+        *score_table(scores),
+    ]
+    return "\n".join(lines)
 
 
 def _folder(lab: Lab, key: str) -> Path:

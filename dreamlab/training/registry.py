@@ -405,9 +405,11 @@ class Registry:
             sound = False
         if not sound:
             state = "changed since it was registered" if folder.is_dir() else "missing"
+            remedy = self._remedy(number)
+            if not folder.is_dir() and not folder.is_relative_to(self.settings.home):
+                remedy = "a data folder that was moved must be told so, see docs/operations.md"
             raise RegistryError(
-                f"version {number} of {self.name} is damaged: {folder} is {state}; "
-                f"{self._remedy(number)}"
+                f"version {number} of {self.name} is damaged: {folder} is {state}; {remedy}"
             )
         return folder
 

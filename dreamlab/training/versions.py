@@ -20,7 +20,7 @@ from dreamlab.files import write_atomic
 from dreamlab.records import from_json, to_json
 
 PREFIX, SCORE = "dreamlab.", "score."
-LOW, HIGH = "_low", "_high"
+LOW, HIGH, COUNT = "_low", "_high", "/questions"
 FIGURE = re.compile(r"[-+.\w]+")
 UNSAFE = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 """Endings of files that may hold pickles; safetensors and JSON hold data only."""
@@ -53,8 +53,11 @@ class Version:
 
 
 def points(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores without the bounds of their intervals (`..._low`, `..._high`)."""
-    return {k: v for k, v in scores.items() if not k.endswith((LOW, HIGH))}
+    """The scores without the bounds of their intervals and the counts of questions.
+
+    The counts are the benchmark's: the same for all, they tell no version from another.
+    """
+    return {k: v for k, v in scores.items() if not k.endswith((LOW, HIGH, COUNT))}
 
 
 def version_tags(scores: Mapping[str, float], **known: object) -> dict[str, str]:

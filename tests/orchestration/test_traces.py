@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from dreamlab.cli import main
 from dreamlab.errors import RegistryError
 from dreamlab.integration import Lab
 from dreamlab.orchestration.traces import send_waiting
@@ -31,3 +37,32 @@ def test_what_waits_is_sent_once_mlflow_is_back(tmp_path: Path, monkeypatch):
     assert send_waiting(lab) == 3
     assert send_waiting(lab) == 0
     assert list(settings.traces_path.iterdir()) == []
+
+
+def test_the_command_says_how_many_it_sent(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("DREAMLAB_HOME", str(tmp_path))
+    leave(Settings(home=tmp_path).traces_path, trace_of(experience()))
+    done = CliRunner().invoke(main, ["traces"])
+    assert (done.exit_code, done.output) == (0, "1 traces sent.\n")
+
+
+def test_following_outlives_an_outage_and_sends_what_comes(tmp_path: Path):
+    settings = Settings(home=tmp_path)
+    settings.mlflow_path.parent.mkdir(exist_ok=True)
+    settings.mlflow_path.write_text("in the way: MLflow is away")
+    command = [sys.executable, "-m", "dreamlab", "traces", "--follow", "--every", "0.1"]
+    environment = {**os.environ, "DREAMLAB_HOME": str(tmp_path)}
+    leave(settings.traces_path, trace_of(experience()))
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr
+        assert "trying again in 0.1 s" in process.stderr.readline()
+        settings.mlflow_path.unlink()
+        deadline = time.monotonic() + 120
+        while list(settings.traces_path.iterdir()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert Lab(settings).registry._client.get_trace(f"tr-{trace_of(experience()).id}")

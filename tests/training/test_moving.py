@@ -15,6 +15,7 @@ from types import ModuleType
 
 import pytest
 
+from dreamlab.errors import RegistryError
 from dreamlab.settings import Settings
 from dreamlab.training.registry import FINE_TUNING, Registry
 from tests.training.conftest import Place
@@ -66,6 +67,8 @@ def test_a_data_folder_that_was_moved_is_told_so(place: Place, mover: ModuleType
     place.version("k1", scores={"natural/f1": 0.5})
     old = place.settings.home
     new = old.rename(old.with_name("elsewhere"))
+    with pytest.raises(RegistryError, match=r"missing; a data folder that was moved .*operations"):
+        Registry(Settings(home=new)).fetch(1)
     database = f"sqlite:///{new}/mlflow/mlflow.db"
     assert mover.relocate(database, old.as_uri(), new.as_uri()) > 0
     assert mover.relocate(database, old.as_uri(), new.as_uri()) == 0
