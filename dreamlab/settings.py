@@ -61,8 +61,8 @@ class Settings(BaseSettings):
     min_examples_for_training: Annotated[int, Field(ge=1)] = 50
     """Examples, new since the last training, that a fine-tuning needs."""
 
-    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 20
-    """Passes over the training set of one fine-tuning."""
+    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 4
+    """Passes over the training set of one fine-tuning, with each example in several wordings."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of the adapter."""

@@ -19,12 +19,12 @@ from dreamlab.agents.experts import (
     SearchSpecialist,
     best,
 )
-from dreamlab.agents.language import clean
 from dreamlab.agents.lead import Decision, Lead
 from dreamlab.agents.render import render
 from dreamlab.agents.understanding import Reader, Reading
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
+from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Task
 
