@@ -15,9 +15,10 @@ LAYERS = [
     {"models"},
     {"memory", "agents", "training"},
     {"exploration"},
-    {"integration"},
+    {"lab"},
     {"orchestration"},
     {"flows", "cli"},
+    {"integration"},
 ]
 DOORS = {
     "torch": {"dreamlab/models/", "dreamlab/training/finetune.py"},

@@ -35,7 +35,7 @@ def with_lab(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        from dreamlab.integration import open_lab
+        from dreamlab.lab import open_lab
 
         lab = open_lab()
         with progress_bars() as lab.progress:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from dreamlab.errors import NightError, StorageError, WindowClosed
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
 from dreamlab.orchestration.window import Window

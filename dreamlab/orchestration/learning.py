@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.dreaming import window_of
 from dreamlab.orchestration.report import picture, training_markdown
 from dreamlab.records import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.records import Answer, NightReport, Referral, TrainingReport
 
 if TYPE_CHECKING:

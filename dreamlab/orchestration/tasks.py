@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
-from dreamlab.integration import Lab, open_lab
+from dreamlab.lab import Lab, open_lab
 from dreamlab.orchestration import dreaming, learning
 from dreamlab.orchestration.budget import Budget
 from dreamlab.records import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dreamlab.errors import NightError, StorageError, WindowClosed
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, learning, report, tasks
 from dreamlab.records import Role, from_json, to_json
 from dreamlab.training.examples import DATASET
