@@ -254,7 +254,7 @@ def headline(found: Evaluation) -> dict[str, float]:
 
 def reports(lab: Lab) -> list[TrainingReport]:
     """The reports of all finished trainings, the oldest first."""
-    paths = sorted(lab.settings.training_path.glob(f"*/{REPORT}"))
+    paths = sorted(lab.settings.training_data_path.glob(f"*/{REPORT}"))
     return [from_json(TrainingReport, path.read_bytes()) for path in paths]
 
 
@@ -297,7 +297,7 @@ def _run(lab: Lab, training: Training) -> str:
 
 
 def _folder(lab: Lab, key: str) -> Path:
-    return lab.settings.training_path / key
+    return lab.settings.training_data_path / key
 
 
 def _evaluation_path(lab: Lab, subject: str, key: str) -> Path:
@@ -315,7 +315,7 @@ def _kept(lab: Lab, subject: str, key: str) -> Evaluation:
 
 
 def _unfinished(lab: Lab) -> Training | None:
-    for path in sorted(lab.settings.training_path.glob(f"*/{TRAINING}")):
+    for path in sorted(lab.settings.training_data_path.glob(f"*/{TRAINING}")):
         if not path.with_name(REPORT).exists():
             try:
                 return from_json(Training, path.read_bytes())
