@@ -13,14 +13,14 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from dreamlab.errors import StorageError
-from dreamlab.records import Experience, Memory, Referral, Task
+from dreamlab.records import Answer, Experience, Memory, Referral, Task
 from dreamlab.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dreamlab.agents.base import BaseModel
-    from dreamlab.agents.team import Team
+    from dreamlab.agents.team import Hearing, Team
     from dreamlab.directory.catalog import Catalog
     from dreamlab.directory.phrases import PhraseBank
     from dreamlab.memory.store import MemoryStore
@@ -38,6 +38,10 @@ Progress = Callable[[str, int, int], None]
 
 
 def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _deaf(answer: Answer) -> None:
     pass
 
 
@@ -59,6 +63,7 @@ class Lab:
         self.progress: Progress = _silent
         self._bases = lru_cache(maxsize=2)(self._load_base)
         self._loading = threading.Lock()
+        self._composing = threading.Lock()
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -171,10 +176,13 @@ class Lab:
             self._nightly = (key, self.team(self.base(version) if version else None, night))
         return self._nightly[1]
 
-    def solve(self, question: str, context: Referral | None = None) -> Experience:
-        """The team's answer to one question now, by the champion.
+    def solve(
+        self, question: str, context: Referral | None = None, hear: Hearing = _deaf
+    ) -> Experience:
+        """The team's answer to one question now, by the champion. Safe in several threads.
 
-        It is remembered only where the setting `remember_questions` says so.
+        It is remembered only where the setting `remember_questions` says so. `hear` is told of
+        each role's answer while the team works.
 
         Raises:
             QuestionError: the question is empty or too long.
@@ -184,7 +192,7 @@ class Lab:
         # "asked" sorts before "day" and "night": the dreams of the same date may recall it.
         night = f"{now.astimezone(self.settings.zone).date()}-asked"
         task = Task(f"q{uuid.uuid4().hex[:12]}", question, night=night)
-        answers = self.everyday_team.solve(task, context)
+        answers = self.everyday_team.solve(task, context, hear)
         experience = Experience(task, tuple(answers), now)
         if self.settings.remember_questions:
             self.memory.append([experience])
@@ -193,10 +201,12 @@ class Lab:
     @property
     def everyday_team(self) -> Team:
         """The team that answers people: the champion, and all memories."""
-        base = self.base()
-        if self._everyday is None or self._everyday[0] is not base:
-            self._everyday = (base, self.team(base))
-        return self._everyday[1]
+        with self._composing:
+            base = self.base()
+            if self._everyday is None or self._everyday[0] is not base:
+                _ = self.memory  # opened here, by one thread, and not at the first recall
+                self._everyday = (base, self.team(base))
+            return self._everyday[1]
 
     _nightly: tuple[tuple[str, str], Team] | None = None
     _everyday: tuple[BaseModel | None, Team] | None = None
