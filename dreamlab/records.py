@@ -401,7 +401,7 @@ class NightReport:
 
     `dropped` counts reason codes of everything planned that did not become an example. An empty
     night is a failure: `problem` says why. `base_right` counts the checkable dreams that the base
-    model alone got right. `forced` records a run outside the window.
+    model alone got right. `forced` records a run outside the window. `run_id` is the MLflow run.
     """
 
     night: str
@@ -425,6 +425,7 @@ class NightReport:
     forced: bool = False
     complete: bool = True
     problem: str = ""
+    run_id: str = ""
 
 
 def to_json(record: Any) -> str:

@@ -72,6 +72,16 @@ class Settings(BaseSettings):
     dream_strategy: Literal["breadth", "random", "weakness"] = "weakness"
     """How dreams are chosen when the run does not say."""
 
+    late_runs: Literal["latest", "skip"] = "latest"
+    """What becomes of scheduled runs that start late, inside the window: the latest of those
+    missed is caught up, or all are skipped."""
+
+    late_after: Annotated[int, Field(ge=1)] = 30
+    """Minutes after its scheduled time from which a run counts as late."""
+
+    retry_seconds: Annotated[float, Field(gt=0, le=600)] = 10
+    """Pause before a failed step is tried again; doubled each time, five times at most."""
+
     min_examples_for_training: Annotated[int, Field(ge=1)] = 50
     """Examples, new since the last training, that a fine-tuning needs."""
 
@@ -111,6 +121,9 @@ class Settings(BaseSettings):
 
     api_time_limit: Annotated[float, Field(gt=0, le=3600)] = 60
     """Seconds that the web API waits for an answer of the team."""
+
+    mlflow_url: str = ""
+    """Address of MLflow's pages, for links in reports; empty means those of `tracking_uri`."""
 
     @field_validator("home", "memory_path", "training_data_path")
     @classmethod

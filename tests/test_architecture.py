@@ -31,7 +31,12 @@ DOORS = {
     "lancedb": {"dreamlab/memory/store.py"},
     "pyarrow": {"dreamlab/memory/store.py"},
     "mlflow": {"dreamlab/training/registry.py"},
-    "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
+    "prefect": {
+        "dreamlab/orchestration/tasks.py",
+        "dreamlab/orchestration/runs.py",
+        "dreamlab/orchestration/scheduler.py",
+        "flows/",
+    },
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
     "pickle": set(),
