@@ -17,7 +17,9 @@ LAYERS = [
     {"exploration"},
     {"lab"},
     {"orchestration"},
+    {"hosting"},
     {"flows", "cli"},
+    {"api"},
     {"integration"},
 ]
 DOORS = {
@@ -35,10 +37,14 @@ DOORS = {
         "dreamlab/orchestration/tasks.py",
         "dreamlab/orchestration/runs.py",
         "dreamlab/orchestration/scheduler.py",
+        "dreamlab/orchestration/sessions.py",
         "flows/",
     },
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
+    "flask": {"dreamlab/api/", "dreamlab/integration.py"},
+    "flask_limiter": {"dreamlab/api/access.py"},
+    "limits": {"dreamlab/api/access.py"},
     "pickle": set(),
 }
 SOURCES = sorted([*ROOT.glob("dreamlab/**/*.py"), *ROOT.glob("flows/*.py")])

@@ -101,12 +101,17 @@ def localized(settings: Settings) -> str:
     return prefect_yaml().read_text(encoding="utf-8").replace(LISTED_ZONE, settings.time_zone)
 
 
-def api_url(settings: Settings) -> str:
-    """The Prefect API to talk to: the configured one, else one kept up here; empty if none."""
+def configured() -> str:
+    """The Prefect API that the environment or the active profile names; empty if none."""
     from prefect.settings import PREFECT_API_URL
 
-    if configured := str(PREFECT_API_URL.value() or ""):
-        return configured
+    return str(PREFECT_API_URL.value() or "")
+
+
+def api_url(settings: Settings) -> str:
+    """The Prefect API to talk to: the configured one, else one kept up here; empty if none."""
+    if url := configured():
+        return url
     kept = services.find(settings.home, "prefect")
     return f"{kept.url}/api" if kept else ""
 
