@@ -15,9 +15,12 @@ LAYERS = [
     {"models"},
     {"memory", "agents", "training"},
     {"exploration"},
-    {"integration"},
+    {"lab"},
     {"orchestration"},
+    {"hosting"},
     {"flows", "cli"},
+    {"api"},
+    {"integration"},
 ]
 DOORS = {
     "torch": {"dreamlab/models/", "dreamlab/training/finetune.py"},
@@ -30,9 +33,18 @@ DOORS = {
     "lancedb": {"dreamlab/memory/store.py"},
     "pyarrow": {"dreamlab/memory/store.py"},
     "mlflow": {"dreamlab/training/registry.py"},
-    "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
+    "prefect": {
+        "dreamlab/orchestration/tasks.py",
+        "dreamlab/orchestration/runs.py",
+        "dreamlab/orchestration/scheduler.py",
+        "dreamlab/orchestration/sessions.py",
+        "flows/",
+    },
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
+    "flask": {"dreamlab/api/", "dreamlab/integration.py"},
+    "flask_limiter": {"dreamlab/api/access.py"},
+    "limits": {"dreamlab/api/access.py"},
     "pickle": set(),
 }
 SOURCES = sorted([*ROOT.glob("dreamlab/**/*.py"), *ROOT.glob("flows/*.py")])

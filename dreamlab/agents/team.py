@@ -7,7 +7,7 @@ questions; what is remembered of them is the business of whoever asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,13 @@ from dreamlab.directory.phrases import PhraseBank
 from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Task
+
+Hearing = Callable[[Answer], None]
+"""Told of each role's answer as soon as it is there."""
+
+
+def _deaf(answer: Answer) -> None:
+    pass
 
 
 class Team:
@@ -60,19 +67,25 @@ class Team:
         self.lead = Lead(catalog)
         self._ids = tuple(service.id for service in catalog.services)
 
-    def solve(self, task: Task, context: Referral | None = None) -> tuple[Answer, ...]:
+    def solve(
+        self, task: Task, context: Referral | None = None, hear: Hearing = _deaf
+    ) -> tuple[Answer, ...]:
         """All answers to one task: the team's first, then the lead's own, each expert's and, if
         there is one, the base model's.
 
         `context` is the referral of the answer before, for a follow-up such as "and in Delano?".
+        `hear` is told of each answer while the team works.
 
         Raises:
             QuestionError: the question is empty or too long.
         """
-        return self.solve_many([task], [context])[0]
+        return self.solve_many([task], [context], hear)[0]
 
     def solve_many(
-        self, tasks: Sequence[Task], contexts: Sequence[Referral | None] = ()
+        self,
+        tasks: Sequence[Task],
+        contexts: Sequence[Referral | None] = (),
+        hear: Hearing = _deaf,
     ) -> list[tuple[Answer, ...]]:
         """The answers to each task, as `solve` gives them; questions are embedded and completed
         in batches. `contexts` is empty or as long as `tasks`.
@@ -90,13 +103,19 @@ class Team:
             self.base.propose(questions) if self.base else [None] * len(tasks)
         )
         return [
-            self._answers(reading, proposal, reading_each)
+            self._answers(reading, proposal, reading_each, hear)
             for reading, proposal in zip(readings, proposals, strict=True)
         ]
 
     def _answers(
-        self, reading: Reading, proposal: Answer | None, reading_seconds: float
+        self,
+        reading: Reading,
+        proposal: Answer | None,
+        reading_seconds: float,
+        hear: Hearing,
     ) -> tuple[Answer, ...]:
+        if proposal:
+            hear(proposal)
         watch = _Watch()
         found = self.resource.find(reading, CITED_AT_MOST)
         resource = Answer(
@@ -106,6 +125,7 @@ class Team:
             notes=tuple(f"{m.service.id}: {', '.join(m.reasons)}" for m in found.matches),
             seconds=watch.lap(),
         )
+        hear(resource)
         memories = self.search.remember(reading.question)
         relevance = self.search.relevance(reading, memories)
         search = Answer(
@@ -114,6 +134,7 @@ class Team:
             notes=tuple(f"remembers {memory.id}" for memory in memories),
             seconds=watch.lap(),
         )
+        hear(search)
         heeded, heeded_notes = self.lead.heed(reading, proposal, memories)
         scores, notes = self.recommendation.weigh(heeded, relevance)
         recommendation = Answer(
@@ -122,6 +143,7 @@ class Team:
             notes=notes,
             seconds=watch.lap(),
         )
+        hear(recommendation)
         own = decision = self.lead.decide(heeded, relevance, scores)
         if heeded_notes:
             alone, _ = self.recommendation.weigh(reading, relevance)
@@ -133,6 +155,7 @@ class Team:
             notes=own.notes,
             seconds=reading_seconds + watch.lap(),
         )
+        hear(lead)
         text, why = self._written(heeded, decision)
         spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + watch.lap()
         team = Answer(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from dreamlab.errors import NightError, StorageError, WindowClosed
+from dreamlab.errors import NightError, NothingToDo, StorageError, WindowClosed
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
 from dreamlab.orchestration.window import Window
@@ -210,14 +211,14 @@ def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
     report = account(lab, plan, stopped=stopped)
     folder = lab.settings.nights_path / plan.night
     write_atomic(folder / REPORT, dreams_markdown(report))
-    _track(lab, report, folder / REPORT)
+    report = replace(report, run_id=_track(lab, report, folder / REPORT))
     if report.complete:
         write_atomic(folder / MANIFEST, to_json(report))
     return report
 
 
-def _track(lab: Lab, report: NightReport, page: Path) -> None:
-    """Keep the night as an MLflow run, found again by its key."""
+def _track(lab: Lab, report: NightReport, page: Path) -> str:
+    """Keep the night as an MLflow run, found again by its key; returns the run's id."""
     run = lab.registry.start_run(
         NIGHTS,
         report.night,
@@ -235,6 +236,7 @@ def _track(lab: Lab, report: NightReport, page: Path) -> None:
     )
     lab.registry.log_file(run, page)
     lab.registry.finish_run(run)
+    return run
 
 
 def account(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
@@ -296,7 +298,7 @@ def _free_key(lab: Lab, night: str, *, again: bool) -> str:
     if manifest(lab, night) is None:
         return night
     if not again:
-        raise NightError(f"night {night} is already dreamt; use --again to dream another one")
+        raise NothingToDo(f"night {night} is already dreamt; use --again to dream another one")
     number = 2
     while manifest(lab, f"{night}-{number:02d}") is not None:
         number += 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.dreaming import window_of
 from dreamlab.orchestration.report import picture, training_markdown
 from dreamlab.records import (
@@ -49,6 +49,9 @@ WORDINGS, REPLAYED_WORDINGS = 10, 3
 
 HIDDEN_ONE_IN = 4
 """One row in so many is learnt as if the phrase bank had not got its words."""
+
+Guard = Callable[[], None]
+"""Asked before each step; raises where the work must stop."""
 
 Answering = Callable[[Sequence[str]], Sequence[Answer]]
 
@@ -91,8 +94,7 @@ def gather(
     experiences = lab.memory.experiences()
     known = [e for e in examples(experiences) if lab.format.covers(e.chosen)]
     used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
-    tried = _trained_on(lab, [f.parent.name for f in _folder(lab, "").glob(f"*/{REPORT}")])
-    fresh = sum(e.experience_id not in tried for e in known)
+    fresh = len(_untried(lab, known))
     needed = min_examples or lab.settings.min_examples_for_training
     key = _free_key(lab)
     if fresh < needed:
@@ -157,13 +159,38 @@ def _reworded(
     ]
 
 
-def train(lab: Lab, training: Training) -> None:
+def fresh_examples(lab: Lab) -> int:
+    """How many verified examples no finished training has seen."""
+    from dreamlab.training.examples import examples
+
+    return len(_untried(lab, examples(lab.memory.experiences())))
+
+
+def _untried(lab: Lab, known: Sequence[Example]) -> list[Example]:
+    tried = _trained_on(lab, [f.parent.name for f in _folder(lab, "").glob(f"*/{REPORT}")])
+    return [e for e in known if e.experience_id not in tried]
+
+
+def _go_on() -> None:
+    pass
+
+
+def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
     """Train the adapter of this training, from its last checkpoint if it was interrupted.
+
+    Args:
+        lab: the lab that learns.
+        training: what `gather` made.
+        guard: asked before every step of the optimizer.
 
     Raises:
         TrainingError: the training cannot run; what it had is kept.
     """
     from dreamlab.training.finetune import finetune
+
+    def progress(done: int, total: int) -> None:
+        lab.progress("training", done, total)
+        guard()
 
     folder = _folder(lab, training.key)
     trained = finetune(
@@ -174,7 +201,7 @@ def train(lab: Lab, training: Training) -> None:
         folder=folder / ADAPTER,
         parent=lab.adapter(int(training.parent)),
         seed=training.seed,
-        progress=lambda done, total: lab.progress("training", done, total),
+        progress=progress,
     )
     run = _run(lab, training)
     for point in trained.history:
@@ -183,16 +210,23 @@ def train(lab: Lab, training: Training) -> None:
     lab.registry.log(run, metrics={"train/seconds": trained.seconds, "train/loss": trained.loss})
 
 
-def evaluate(lab: Lab, training: Training) -> None:
-    """Score challenger, champion, both teams and dense retrieval; each evaluation is kept."""
+def evaluate(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
+    """Score challenger, champion, both teams and dense retrieval; each evaluation is kept.
+
+    `guard` is asked before each of them.
+    """
     challenger = lab.base_from(_folder(lab, training.key) / ADAPTER, training.key)
     champion = lab.base_from(lab.adapter(int(training.parent)), training.parent)
     parent_key = _key_of(lab, training.parent)
-    evaluation(lab, DENSE, "", _dense_answers(lab))
-    evaluation(lab, "base", parent_key, champion.propose)
-    evaluation(lab, "base", training.key, challenger.propose)
-    evaluation(lab, "team", parent_key, _team_answers(lab.team(champion)))
-    evaluation(lab, "team", training.key, _team_answers(lab.team(challenger)))
+    for subject, key, answers in (
+        (DENSE, "", lambda: _dense_answers(lab)),
+        ("base", parent_key, lambda: champion.propose),
+        ("base", training.key, lambda: challenger.propose),
+        ("team", parent_key, lambda: _team_answers(lab.team(champion))),
+        ("team", training.key, lambda: _team_answers(lab.team(challenger))),
+    ):
+        guard()
+        evaluation(lab, subject, key, answers())
 
 
 def decide(lab: Lab, training: Training) -> Verdict:
@@ -287,7 +321,7 @@ def headline(found: Evaluation) -> dict[str, float]:
 
 def reports(lab: Lab) -> list[TrainingReport]:
     """The reports of all finished trainings, the oldest first."""
-    paths = sorted(lab.settings.training_path.glob(f"*/{REPORT}"))
+    paths = sorted(lab.settings.training_data_path.glob(f"*/{REPORT}"))
     return [from_json(TrainingReport, path.read_bytes()) for path in paths]
 
 
@@ -335,7 +369,7 @@ def _run(lab: Lab, training: Training) -> str:
 
 
 def _folder(lab: Lab, key: str) -> Path:
-    return lab.settings.training_path / key
+    return lab.settings.training_data_path / key
 
 
 def _evaluation_path(lab: Lab, subject: str, key: str) -> Path:
@@ -353,7 +387,7 @@ def _kept(lab: Lab, subject: str, key: str) -> Evaluation:
 
 
 def _unfinished(lab: Lab) -> Training | None:
-    for path in sorted(lab.settings.training_path.glob(f"*/{TRAINING}")):
+    for path in sorted(lab.settings.training_data_path.glob(f"*/{TRAINING}")):
         if not path.with_name(REPORT).exists():
             try:
                 return from_json(Training, path.read_bytes())

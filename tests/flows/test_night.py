@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dreamlab.errors import NightError, StorageError, WindowClosed
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, learning, report, tasks
 from dreamlab.records import Role, from_json, to_json
 from dreamlab.training.examples import DATASET
@@ -62,7 +62,7 @@ def test_a_training_ends_with_a_verdict_on_its_own_dataset(night) -> None:  # ty
     assert training.verdict is not None
     assert training.training.new == dreams.verified
     assert training.training.parent == "1"
-    folder = lab.settings.training_path / training.training.key
+    folder = lab.settings.training_data_path / training.training.key
     assert (folder / DATASET).exists()
     assert bool(training.version) == training.verdict.passed
     assert {"dense retrieval", "base 1", "team 1"} <= set(training.scores)
@@ -105,7 +105,7 @@ def test_the_reports_read_and_the_picture_is_drawn(night, tmp_path: Path) -> Non
 def test_a_registered_version_answers_like_the_model_that_was_measured(night) -> None:  # type: ignore[no-untyped-def]
     lab, _, training = night
     questions = [q.question for q in lab.benchmark.questions[:12]]
-    trained = lab.settings.training_path / training.training.key / learning.ADAPTER
+    trained = lab.settings.training_data_path / training.training.key / learning.ADAPTER
     if not training.version:
         run = training.run_id
         lab.registry.register(trained, run, training.training.key, parent=1)
