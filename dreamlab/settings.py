@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dreamlab.errors import SettingsError
@@ -95,6 +95,9 @@ class Settings(BaseSettings):
 
     mlflow_url: str = ""
     """Address of MLflow's pages, for links in reports; empty means those of `tracking_uri`."""
+
+    alert_url: SecretStr = SecretStr("")
+    """Address that `dreamlab up` lets Prefect send alerts to, as JSON; never logged."""
 
     @field_validator("home")
     @classmethod
