@@ -53,7 +53,7 @@ def schedule(lab: Lab, attached: bool) -> None:
     lab.check_home()
     with sessions.alone(lab.settings, sessions.SCHEDULE, timeout=5):
         kept = services.find(lab.settings.home, "worker") is not None
-        if kept or scheduler.configured():
+        if kept or scheduler.configured_api():
             count = sessions.set_schedule(lab.settings, active=True)
             click.echo(f"{count} deployments are on schedule at {scheduler.api_url(lab.settings)}")
             sys.exit(DEPLOYED if attached else 0)

@@ -25,6 +25,9 @@ from dreamlab.errors import SchedulerError
 from dreamlab.orchestration import services
 from dreamlab.settings import Settings
 
+SERVING = "serving"
+"""The service that a process is which serves the deployments."""
+
 LISTED_ZONE = "America/Los_Angeles"
 """The time zone that prefect.yaml is written in."""
 
@@ -101,7 +104,7 @@ def localized(settings: Settings) -> str:
     return prefect_yaml().read_text(encoding="utf-8").replace(LISTED_ZONE, settings.time_zone)
 
 
-def configured() -> str:
+def configured_api() -> str:
     """The Prefect API that the environment or the active profile names; empty if none."""
     from prefect.settings import PREFECT_API_URL
 
@@ -110,8 +113,8 @@ def configured() -> str:
 
 def api_url(settings: Settings) -> str:
     """The Prefect API to talk to: the configured one, else one kept up here; empty if none."""
-    if url := configured():
-        return url
+    if configured := configured_api():
+        return configured
     kept = services.find(settings.home, "prefect")
     return f"{kept.url}/api" if kept else ""
 
@@ -130,6 +133,12 @@ def trigger(
         raise SchedulerError(f"no deployment {deployment!r}: there are {', '.join(known)}")
     with api(settings) as client:
         found = client.read_deployment_by_name(known[deployment].full_name)
+        accepted = found.parameter_openapi_schema.get("properties", {})
+        for name in parameters or {}:
+            if name not in accepted:
+                raise SchedulerError(
+                    f"{deployment} refuses the parameter {name!r}: it takes {', '.join(accepted)}"
+                )
         run = client.create_flow_run_from_deployment(found.id, parameters=dict(parameters or {}))
         return Started(str(run.id), run.name, run_url(str(client.api_url), str(run.id)))
 
@@ -179,13 +188,13 @@ def api(settings: Settings) -> Iterator[Any]:
 class Serving:
     """The deployments served by this process, without a Prefect server of the operator's.
 
-    Start it once on a machine: it does not look for another one (`filelock` it where several
-    processes of a host may try).
+    One process of a home serves; a server left behind by a killed one is taken over.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._server: services.Service | None = None
+        self._url = ""
         self._thread: threading.Thread | None = None
         self._runner: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -196,10 +205,15 @@ class Serving:
         """Start the server and the runner; returns the UI's address once runs are taken.
 
         Raises:
-            SchedulerError: either does not start in `timeout` seconds.
+            SchedulerError: either does not start in `timeout` seconds, or another process serves
+                this home already.
         """
+        home = self.settings.home
+        if services.find(home, "up") or services.find(home, SERVING):
+            raise SchedulerError(f"the deployments of {home} are served already")
         self._server = services.prefect_server(self.settings)
-        url = self._server.start(timeout)
+        url = self._url = self._server.start(timeout)
+        services.keep_this_process(home, SERVING)
         self._thread = threading.Thread(target=self._serve, args=(f"{url}/api",), daemon=True)
         self._thread.start()
         if not self._ready.wait(timeout) or self._failure:
@@ -214,6 +228,7 @@ class Serving:
         if self._thread:
             self._thread.join(30)
         if self._server:
+            services.forget(self.settings.home, SERVING)
             self._server.stop()
 
     def _serve(self, url: str) -> None:
@@ -242,8 +257,7 @@ class Serving:
     async def _stop_runner(self) -> None:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        assert self._server is not None
-        with temporary_settings({PREFECT_API_URL: f"{self._server.url}/api"}):
+        with temporary_settings({PREFECT_API_URL: f"{self._url}/api"}):
             await self._runner.astop()
 
 
