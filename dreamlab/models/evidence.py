@@ -9,7 +9,7 @@ The evidence line is made of the completion's own tokens and a few ordinary word
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,36 +81,40 @@ class Evidence:
         }
         self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
 
-    def read(self, questions: Sequence[str], hidden: Sequence[bool] = ()) -> list[Clue]:
+    def read(
+        self, questions: Sequence[str], hidden: Sequence[Collection[str]] = ()
+    ) -> list[Clue]:
         """The evidence on each question.
 
-        Of a question that is `hidden` the phrases of the bank that stand in it are left out, as if
-        the bank had not got them. Dreams are worded in such phrases and real questions mostly are
-        not: a model that learns only from dreams that the bank knows learns to refuse all others.
+        `hidden` names for each question the facets (`need`, `group`) whose phrases that stand in
+        it are left out, as if the bank had not got them. Dreams are worded in such phrases and
+        real questions mostly are not: a model that learns only from dreams that the bank knows
+        learns to refuse all others.
         """
         if not questions:
             return []
         # Rounded, so that reading many questions at once shows in no answer.
         read = [in_english(question, language_of(question)) for question in questions]
         vectors = np.round(self._embedder.embed(read), 5)
-        hide = hidden or [False] * len(questions)
+        hide = hidden or [()] * len(questions)
         return [
             self._clue(question, vector, out)
             for question, vector, out in zip(questions, vectors, hide, strict=True)
         ]
 
-    def _clue(self, question: str, vector: np.ndarray, hide: bool) -> Clue:
+    def _clue(self, question: str, vector: np.ndarray, hide: Collection[str]) -> Clue:
         cosines = self._rows @ vector
         said = f" {' '.join(words(question))} "
-        need = self._needs.similarities(vector, said, hide)
-        group = self._groups.similarities(vector, said, hide)
-        outside = self._outside.similarities(vector, said, hide).nearest.max(initial=0.0)
+        need = self._needs.similarities(vector, said, "need" in hide)
+        group = self._groups.similarities(vector, said, "group" in hide)
+        outside = self._outside.similarities(vector, said, "need" in hide)
+        far = outside.nearest.max(initial=0.0)
         inside = (need.nearest.max(initial=0.0) + cosines.max(initial=0.0)) / 2
         parts = [
             self._suggested("need", need, _standard(self._votes(cosines)), NEEDS),
             self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
             self._place(question),
-            _distance(outside - inside),
+            _distance(far - inside),
             self._field(question),
         ]
         said_needs = {
