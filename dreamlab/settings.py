@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     """Whether names, phone numbers, e-mail addresses, social security and case numbers are masked
     in what people ask before it is kept anywhere."""
 
+    keep_questions_days: Annotated[int, Field(ge=0)] = 90
+    """Days after which questions that people asked are forgotten, at the end of a night; 0 means
+    never."""
+
     phone_country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
     """ISO code of the country whose phone numbers people write without a +."""
 
