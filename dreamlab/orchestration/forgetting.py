@@ -136,7 +136,7 @@ def forget(lab: Lab, traces: Traces) -> int:
     for number in traces.versions:
         lab.registry.mark(number, "forgotten", str(when))
     for key in traces.trainings:
-        _cut_dataset(lab, lab.settings.training_path / key, traces.ids)
+        _cut_dataset(lab, lab.settings.training_data_path / key, traces.ids)
     for path in sorted(lab.settings.nights_path.glob(f"*/{PLAN}")):
         plan = from_json(Plan, path.read_bytes())
         kept = tuple(t for t in plan.tasks if t.key not in traces.ids)
@@ -146,7 +146,7 @@ def forget(lab: Lab, traces: Traces) -> int:
 
 
 def _lineages(lab: Lab) -> list[Path]:
-    return sorted(lab.settings.training_path.glob(f"*/{LINEAGE}"))
+    return sorted(lab.settings.training_data_path.glob(f"*/{LINEAGE}"))
 
 
 def _learnt(lineage: Path) -> list[str]:
