@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dreamlab.errors import QuestionError, RecallError
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.dreaming import PLAN
 from dreamlab.orchestration.learning import REPORT
 from dreamlab.records import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.records import TaskKind
 
 

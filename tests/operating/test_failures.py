@@ -191,7 +191,7 @@ def test_a_machine_rebooted_in_mid_training_trains_on_from_its_checkpoint(
 ) -> None:
     operated.ended(operated.trigger("dream-session", count=DREAMS))
     whole(operated, night)
-    folder = operated.lab.settings.training_path / night
+    folder = operated.lab.settings.training_data_path / night
     operated.trigger("finetune-base-model")
     wait_for(lambda: list(folder.glob(".adapter.training/checkpoint-*")), 240, "a checkpoint")
     for name in ("worker", "prefect"):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from dreamlab.cli import main
 from dreamlab.errors import QuestionError, RecallError
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.memory.reflection import reflect
 from dreamlab.orchestration import dreaming, forgetting, learning
 from dreamlab.orchestration.retention import expire_questions
@@ -74,7 +74,7 @@ def trained(lab: Lab) -> Lab:
     learnt = {"a": [DREAM, PLAIN], "b": [PLAIN], "c": [PLAIN]}
     lab.registry.register_untouched(lab.registry.start_run(FINE_TUNING, "untouched"))
     for (key, experiences), parent in zip(learnt.items(), (1, 2, 1), strict=True):
-        folder = lab.settings.training_path / key
+        folder = lab.settings.training_data_path / key
         rows = [{"prompt": e.task.question, "completion": "x"} for e in experiences]
         dataset = export(rows, folder, [e.id for e in experiences])
         run = lab.registry.start_run(FINE_TUNING, key, key=key)
@@ -132,9 +132,9 @@ def test_what_is_forgotten_leaves_memory_plans_datasets_and_runs(trained: Lab) -
     assert trained.memory.experiences() == [OTHER, PLAIN]
     plan = from_json(Plan, (trained.settings.nights_path / NIGHT / dreaming.PLAN).read_bytes())
     assert plan.tasks == (PLAIN.task,)
-    lineage = json.loads((trained.settings.training_path / "a" / LINEAGE).read_text())
+    lineage = json.loads((trained.settings.training_data_path / "a" / LINEAGE).read_text())
     assert (lineage["experiences"], lineage["forgotten"]) == ([PLAIN.id], 1)
-    assert "food in Wasco" in (trained.settings.training_path / "a" / DATASET).read_text()
+    assert "food in Wasco" in (trained.settings.training_data_path / "a" / DATASET).read_text()
 
 
 def test_the_versions_that_learnt_from_it_and_their_descendants_are_marked(trained: Lab) -> None:
@@ -144,7 +144,7 @@ def test_the_versions_that_learnt_from_it_and_their_descendants_are_marked(train
 
 
 def test_forgetting_cut_off_half_way_is_finished_by_the_next(trained: Lab) -> None:
-    folder = trained.settings.training_path / "a"
+    folder = trained.settings.training_data_path / "a"
     rows = (folder / DATASET).read_text().splitlines()
     write_atomic(folder / DATASET, rows[1] + "\n")  # the rows were cut, their names not yet
     forgetting.forget(trained, forgetting.traces_of(trained, ids=[HERS.id]))
