@@ -144,10 +144,10 @@ class Team:
             seconds=watch.lap(),
         )
         hear(recommendation)
-        own = decision = self.lead.decide(heeded, relevance, scores)
-        if heeded_notes:
-            alone, _ = self.recommendation.weigh(reading, relevance)
-            own = self.lead.decide(reading, relevance, alone)
+        backed = self.lead.backed(heeded, scores, proposal)
+        decision = self.lead.decide(heeded, relevance, backed)
+        alone, _ = self.recommendation.weigh(reading, relevance)
+        own = self.lead.decide(reading, relevance, alone)
         lead = Answer(
             Role.LEAD,
             own.referral,

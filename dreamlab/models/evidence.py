@@ -81,9 +81,7 @@ class Evidence:
         }
         self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
 
-    def read(
-        self, questions: Sequence[str], hidden: Sequence[Collection[str]] = ()
-    ) -> list[Clue]:
+    def read(self, questions: Sequence[str], hidden: Sequence[Collection[str]] = ()) -> list[Clue]:
         """The evidence on each question.
 
         `hidden` names for each question the facets (`need`, `group`) whose phrases that stand in

@@ -35,7 +35,7 @@ class Marking:
         ]
 
 
-def base_with(decoder: Completing, catalog: Catalog, said: Sequence[str]) -> BaseModel:
+def base_with(decoder: Completing, catalog: Catalog, said: Sequence[str] = ()) -> BaseModel:
     form = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
     return BaseModel(decoder, form, catalog, "3", Marking(catalog, said))
 
@@ -57,7 +57,7 @@ def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
 
 def test_the_model_reads_each_question_with_its_evidence(catalog: Catalog) -> None:
     decoder = Saying("<none>")
-    base_with(decoder, catalog, ()).propose(["a ride", "a roof"])
+    base_with(decoder, catalog).propose(["a ride", "a roof"])
     assert decoder.asked == ["near a ride", "near a roof"]
 
 
