@@ -312,6 +312,10 @@ def _read(path: Path, kind: type[R]) -> R | None:
         return from_json(kind, path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}; fix its rights or set DREAMLAB_HOME"
+        ) from None
     except ValueError:
         raise StorageError(
             f"{path} is damaged; move it away: its night is then planned anew, memory is kept"

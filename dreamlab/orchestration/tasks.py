@@ -74,6 +74,7 @@ def step(name: str, *, retried: bool = True) -> Callable[[Callable[P, R]], Calla
                 retry_jitter_factor=0.5,
                 retry_condition_fn=worth_retrying,
                 persist_result=False,
+                result_serializer="json",  # never pickle
             )(function)
 
         @wraps(function)
