@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     mlflow_url: str = ""
     """Address of MLflow's pages, for links in reports; empty means those of `tracking_uri`."""
 
+    alert_url: SecretStr = SecretStr("")
+    """Address that `dreamlab up` lets Prefect send alerts to, as JSON; never logged."""
+
     @field_validator("home", "memory_path", "training_data_path")
     @classmethod
     def _expand(cls, value: Path) -> Path:

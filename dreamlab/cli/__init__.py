@@ -12,6 +12,7 @@ from dreamlab import __version__
 from dreamlab.cli.common import Commands
 from dreamlab.cli.directory import directory
 from dreamlab.cli.nights import dream, finetune, night
+from dreamlab.cli.operations import doctor, down, queue, up
 from dreamlab.cli.questions import memories, solve
 from dreamlab.cli.scheduling import schedule, trigger
 from dreamlab.cli.versions import rollback, status, versions
@@ -55,17 +56,21 @@ def quieten() -> None:
     logging.disable(logging.WARNING)
 
 
-for command in (
-    night,
-    dream,
-    trigger,
-    schedule,
-    finetune,
-    solve,
-    memories,
-    status,
-    versions,
-    rollback,
-    directory,
-):
+COMMANDS = (
+    *(
+        night,
+        dream,
+        trigger,
+        schedule,
+        finetune,
+        solve,
+        memories,
+        status,
+        versions,
+        rollback,
+        directory,
+    ),
+    *(up, down, doctor, queue),
+)
+for command in COMMANDS:
     main.add_command(command)

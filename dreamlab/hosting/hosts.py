@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
-
 from dreamlab.errors import StorageError
+from dreamlab.orchestration import services
 from dreamlab.settings import Settings
 
 FOLDER = "hosts"
@@ -71,10 +70,5 @@ def _stopped(settings: Settings) -> Path:
 
 def _mark(pid: int) -> str:
     """A name that no later process of the same number has; empty if there is none now."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return ""
-        return f"{pid}-{process.create_time()}"
-    except psutil.Error:
-        return ""
+    born = services.born(pid)
+    return f"{pid}-{born}" if born else ""

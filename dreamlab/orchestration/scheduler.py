@@ -101,7 +101,7 @@ def localized(settings: Settings) -> str:
     return prefect_yaml().read_text(encoding="utf-8").replace(LISTED_ZONE, settings.time_zone)
 
 
-def configured() -> str:
+def configured_api() -> str:
     """The Prefect API that the environment or the active profile names; empty if none."""
     from prefect.settings import PREFECT_API_URL
 
@@ -110,8 +110,8 @@ def configured() -> str:
 
 def api_url(settings: Settings) -> str:
     """The Prefect API to talk to: the configured one, else one kept up here; empty if none."""
-    if url := configured():
-        return url
+    if configured := configured_api():
+        return configured
     kept = services.find(settings.home, "prefect")
     return f"{kept.url}/api" if kept else ""
 
@@ -130,6 +130,12 @@ def trigger(
         raise SchedulerError(f"no deployment {deployment!r}: there are {', '.join(known)}")
     with api(settings) as client:
         found = client.read_deployment_by_name(known[deployment].full_name)
+        accepted = found.parameter_openapi_schema.get("properties", {})
+        for name in parameters or {}:
+            if name not in accepted:
+                raise SchedulerError(
+                    f"{deployment} refuses the parameter {name!r}: it takes {', '.join(accepted)}"
+                )
         run = client.create_flow_run_from_deployment(found.id, parameters=dict(parameters or {}))
         return Started(str(run.id), run.name, run_url(str(client.api_url), str(run.id)))
 

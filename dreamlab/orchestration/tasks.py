@@ -21,7 +21,7 @@ from dreamlab.errors import (
     StorageError,
 )
 from dreamlab.lab import Lab, open_lab
-from dreamlab.orchestration import dreaming, learning, queue, report, runs
+from dreamlab.orchestration import answering, dreaming, learning, queue, report, runs
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.runs import say
 from dreamlab.records import (
@@ -272,10 +272,13 @@ def conclude(training: Training, verdict: Verdict) -> TrainingReport:
     lab = current_lab()
     concluded = learning.conclude(lab, training, verdict)
     model = lab.registry.name if concluded.version else ""
-    page = report.training_markdown(concluded) + report.links(
-        lab.settings, concluded.run_id, model, concluded.version
+    dreams = dreaming.last_manifest(lab)
+    page = (
+        (report.dreams_markdown(dreams) + "\n" if dreams else "")
+        + report.training_markdown(concluded)
+        + report.links(lab.settings, concluded.run_id, model, concluded.version)
     )
-    runs.report("training-report", page, f"Training {training.key}")
+    runs.report("night-report", page, f"Training {training.key}")
     return concluded
 
 
@@ -283,11 +286,11 @@ def conclude(training: Training, verdict: Verdict) -> TrainingReport:
 def answer(question: str) -> Experience:
     """The team's answer to one question."""
     lab = current_lab()
-    lab.progress("answering", 0, 1)
-    experience = lab.solve(question)
-    lab.progress("answering", 1, 1)
+    experience = answering.ask(lab.settings, question) or lab.solve(question)
+    text = experience.answers[0].text
     runs.describe(report.understood(experience.answers[0].referral))
-    runs.report("answer", experience.answers[0].text, "The team's answer")
+    runs.report("answer", text, "The team's answer")
+    runs.announce(lab, "dreamlab.answered", {"answer": text}, text)
     return experience
 
 
@@ -309,7 +312,8 @@ def answer_deferred(budget: Budget, task: queue.Deferred) -> None:
     keep_to(budget)
     lab = current_lab()
     try:
-        queue.keep(lab, task, lab.solve(task.question).answers[0].text)
+        solved = answering.ask(lab.settings, task.question) or lab.solve(task.question)
+        queue.keep(lab, task, solved.answers[0].text)
     except QuestionError as error:
         queue.keep(lab, task, str(error))
 
