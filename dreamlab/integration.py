@@ -53,5 +53,5 @@ def init_dream_lab(app: Flask | None = None) -> tuple[DreamTeam, DreamScheduler]
     app.cli.add_command(dream_commands(hosted))
     app.extensions[EXTENSION] = (team, scheduler)
     if settings.auto_schedule_dreams and not in_a_command():
-        scheduler.start_scheduled_dreaming()
+        scheduler.keep_schedule()
     return team, scheduler

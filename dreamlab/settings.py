@@ -209,7 +209,8 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"bad value for {shown} ({first.get('input')!r}): {message}") from None
 
 
-FROM_ENVIRONMENT_ONLY = {"api_tokens"}
+SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+"""Settings that come from the environment only."""
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:
@@ -230,7 +231,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
             "see docs/configuration.md for the known ones"
         )
     for name in config:
-        if name in FROM_ENVIRONMENT_ONLY:
+        if name in SECRETS:
             raise SettingsError(
                 f"{name} is a secret: take it out of DREAM_LAB_CONFIG and set "
                 f"{PREFIX}{name.upper()} in the environment"
@@ -240,9 +241,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
 
 def to_environment(settings: Settings) -> dict[str, str]:
     """The variables that give another process the same settings; secrets are not among them."""
-    given = settings.model_dump(
-        mode="json", include=settings.model_fields_set - FROM_ENVIRONMENT_ONLY
-    )
+    given = settings.model_dump(mode="json", include=settings.model_fields_set - SECRETS)
     return {
         PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
         for name, value in given.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,13 +90,14 @@ def test_flask_dream_works_on_the_lab_of_the_application(tmp_path: Path) -> None
     app = host(tmp_path / "other", directory="kern-all")
     init_dream_lab(app)
     runner = app.test_cli_runner()
-    status = runner.invoke(args=["dream", "status", "--json"])
+    status = runner.invoke(args=["dream", "-v", "status", "--json"])
     assert json.loads(status.output)["directory"].startswith("kern-all")
-    memories = runner.invoke(args=["dream", "memories", "--query", "housing", "--limit", "3"])
+    memories = runner.invoke(args=["dream", "-v", "memories", "--query", "housing", "--limit", "3"])
     assert "Nothing is remembered" in memories.output
-    refused = runner.invoke(args=["dream", "rollback", "7"])
+    refused = runner.invoke(args=["dream", "-v", "rollback", "7"])
     assert refused.exit_code == 1
     assert "Error: no version 7" in refused.stderr
+    assert "DREAMLAB_DIRECTORY" not in os.environ
 
 
 def test_a_command_schedules_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +11,7 @@ from flask.cli import FlaskGroup
 
 from dreamlab.cli import main, quieten
 from dreamlab.cli.common import LAB, Commands
+from dreamlab.settings import to_environment
 
 if TYPE_CHECKING:
     from dreamlab.hosting.process import HostedLab
@@ -23,10 +26,26 @@ def dream_commands(hosted: HostedLab) -> click.Group:
     def dream(context: click.Context, verbose: bool) -> None:
         """Dream Lab: ask the team, dream, and see how the lab stands."""
         context.meta[LAB] = hosted.lab
+        context.call_on_close(_exported(to_environment(hosted.settings)))
         if not verbose:
             quieten()
 
     return dream
+
+
+def _exported(variables: Mapping[str, str]) -> Callable[[], None]:
+    """Give the processes that a command starts these variables; returns what takes them back."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+
+    def restore() -> None:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    return restore
 
 
 def in_a_command() -> bool:

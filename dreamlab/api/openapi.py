@@ -31,7 +31,10 @@ REFUSALS = {
     429: "Too many requests.",
     503: "The lab cannot do this now.",
 }
-STREAM = "Server-sent events: `role` as each role answers, then `answer` or `problem`."
+STREAM = (
+    "Server-sent events: `role` (a RoleShape) as each role answers, then `answer` (Solved) or "
+    "`problem` (ProblemShape)."
+)
 IN: tuple[type[BaseModel], ...] = (SolveRequest, TriggerRequest)
 OUT: tuple[type[BaseModel], ...] = (
     Memories,
@@ -126,7 +129,15 @@ def _operation(
     }
     if name == "solve":
         responses["200"]["content"]["text/event-stream"] = {
-            "schema": {"type": "string", "description": STREAM}
+            "schema": {
+                "description": STREAM,
+                "type": "object",
+                "properties": {
+                    "event": {"enum": ["role", "answer", "problem"]},
+                    "data": {"type": "string", "contentMediaType": "application/json"},
+                },
+                "required": ["event", "data"],
+            }
         }
     for status in sorted(refusals):
         responses[str(status)] = {

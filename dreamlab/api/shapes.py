@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dreamlab.directory.catalog import Catalog
 from dreamlab.records import Answer, Experience, Memory, Referral, Service
@@ -15,6 +15,14 @@ FACTS = Literal[
     "", "phone", "address", "hours", "eligibility", "how_to_apply", "fees", "description"
 ]
 Facet = Annotated[str, Field(max_length=200)]
+
+
+def _whole(value: object) -> object:
+    """JSON knows no integers: 7.0 is 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = BeforeValidator(_whole)
 
 
 class Incoming(BaseModel):
@@ -32,7 +40,7 @@ class Outgoing(BaseModel):
 class ReferralShape(BaseModel):
     """What was understood of a question, and the ids of the services cited for it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     needs: Annotated[list[Facet], Field(max_length=20)] = []
     groups: Annotated[list[Facet], Field(max_length=20)] = []
@@ -92,13 +100,18 @@ class SolveRequest(Incoming):
 class TriggerRequest(Incoming):
     """A dream session to start; every field may be left out."""
 
-    count: Annotated[int | None, Field(ge=1, le=10_000, description="Dreams to plan.")] = None
+    count: Annotated[
+        Annotated[int, Field(ge=1, le=10_000), Whole] | None, Field(description="Dreams to plan.")
+    ] = None
     strategy: Annotated[
         Literal["weakness", "breadth", "random"] | None, Field(description="How to choose them.")
     ] = None
     need: Annotated[str | None, Field(description="Dream of this need only.")] = None
     group: Annotated[str | None, Field(description="Dream of this group only.")] = None
-    seed: Annotated[int | None, Field(ge=0, le=2**32 - 1, description="Reproduces a night.")] = None
+    seed: Annotated[
+        Annotated[int, Field(ge=0, le=2**32 - 1), Whole] | None,
+        Field(description="Reproduces a night."),
+    ] = None
     again: Annotated[bool, Field(description="Dream another night after tonight's.")] = False
     force: Annotated[
         bool, Field(description="Run outside the downtime window; this is recorded.")

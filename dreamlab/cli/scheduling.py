@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,37 +37,61 @@ def trigger(lab: Lab, json_: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.option("--attached", is_flag=True, hidden=True, help="End when standard input does.")
+@click.option("--hosted", is_flag=True, hidden=True, help="End with the last host application.")
+@click.option(
+    "--resume/--as-it-is",
+    default=True,
+    help="Whether to turn on schedules that were turned off in Prefect.",
+)
 @with_lab
-def schedule(lab: Lab, attached: bool) -> None:
+def schedule(lab: Lab, hosted: bool, resume: bool) -> None:
     """Dream each night at DREAMLAB_DREAM_TIME, until stopped (Ctrl-C).
 
     With a Prefect API configured, turn on its deployments' schedules instead and return.
     """
     import signal
 
+    from dreamlab.hosting import hosts
     from dreamlab.hosting.scheduler import DEPLOYED, check_dream_time
     from dreamlab.orchestration import scheduler, services, sessions
 
     check_dream_time(lab.settings)
     lab.check_home()
     with sessions.alone(lab.settings, sessions.SCHEDULE, timeout=5):
-        kept = services.find(lab.settings.home, "worker") is not None
-        if kept or scheduler.configured_api():
-            count = sessions.set_schedule(lab.settings, active=True)
-            click.echo(f"{count} deployments are on schedule at {scheduler.api_url(lab.settings)}")
-            sys.exit(DEPLOYED if attached else 0)
+        if services.find(lab.settings.home, "worker") or scheduler.configured_api():
+            if resume:
+                sessions.set_schedule(lab.settings, active=True)
+            click.echo(f"Prefect keeps the schedule: {scheduler.api_url(lab.settings)}")
+            sys.exit(DEPLOYED if hosted else 0)
+        if not hosted:
+            hosts.arrive(lab.settings)
+            hosts.stop(lab.settings, stopped=False)
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, _end)
-        if attached:
-            threading.Thread(target=_until_orphaned, daemon=True).start()
         serving = scheduler.Serving(lab.settings)
         try:
             url = serving.start()
             click.echo(f"Dreaming each night at {lab.settings.dream_time}. Watch: {url}")
-            threading.Event().wait()
+            sys.stdout.flush()
+            _until_left(lab)
         finally:
             serving.stop()
+            if not hosted:
+                hosts.leave(lab.settings)
+
+
+GRACE_SECONDS = 10.0
+"""How long a schedule waits for another host when the last has gone: workers are replaced."""
+
+
+def _until_left(lab: Lab) -> None:
+    from dreamlab.hosting import hosts
+
+    seen = time.monotonic()
+    while time.monotonic() - seen < GRACE_SECONDS and not hosts.stopped(lab.settings):
+        time.sleep(1)
+        if hosts.any_left(lab.settings):
+            seen = time.monotonic()
 
 
 def _end(number: int, _frame: object) -> None:
@@ -76,11 +100,3 @@ def _end(number: int, _frame: object) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.SIG_IGN)  # once is enough: what follows tidies up
     sys.exit(0)
-
-
-def _until_orphaned() -> None:
-    import os
-    import signal
-
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,8 +1,8 @@
 """The scheduler as a host application calls it: dream on schedule, dream now, how it stands.
 
-However many workers a web server runs, one process keeps the schedule of a home: each worker's
-`Keeper` tries for it, the holder of the lock is `dreamlab schedule`, a child that ends with its
-parent, and another worker takes over.
+However many workers a web server runs, one process keeps the schedule of a home: `dreamlab
+schedule`, which holds a lock. Each worker's `Keeper` starts it where it is missing; it ends when
+the last worker has gone, and a worker that is replaced does not disturb it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
-from dreamlab.errors import WindowClosed
+from dreamlab.errors import UnderWay, WindowClosed
+from dreamlab.hosting import hosts
 from dreamlab.hosting.process import HostedLab, after_fork
 from dreamlab.hosting.team import MemorySystem
 from dreamlab.orchestration import dreaming, sessions
@@ -32,6 +34,9 @@ DEPLOYED = 10
 RESTS = (5.0, 15.0, 60.0, 300.0)
 """Seconds to wait after a scheduler that failed, the more the oftener it does."""
 
+BUSY = UnderWay.exit_code
+"""Exit code where another process was faster."""
+
 
 class DreamScheduler:
     """Starts dreams, on schedule or now; safe to share between threads."""
@@ -45,22 +50,31 @@ class DreamScheduler:
         """Dream at `dream_time` each night, from now on; returns at once.
 
         With a Prefect API configured its deployments' schedules are turned on; without one
-        Prefect serves the same flows on the same schedules in one child process of this machine.
-        Called twice, or by several workers, it is started once.
+        Prefect serves the same flows on the same schedules in one process of this machine, for as
+        long as a process that has called this lives. Called by several workers, it starts once.
 
         Raises:
             WindowClosed: `dream_time` lies outside the downtime window: no night would come.
         """
         check_dream_time(self._hosted.settings)
-        self._keeper.start()
+        hosts.stop(self._hosted.settings, stopped=False)
+        self._keeper.start(resume=True)
+
+    def keep_schedule(self) -> None:
+        """The same, unless somebody has stopped it, here or in the Prefect UI: that stands."""
+        check_dream_time(self._hosted.settings)
+        self._keeper.start(resume=False)
 
     def stop_scheduled_dreaming(self) -> None:
-        """Dream on schedule no more. A dream under way in the served process is stopped and
-        kept; with a Prefect API configured the deployments' schedules are turned off.
+        """Dream on schedule no more, whichever worker is asked, until it is started again.
+
+        The process that serves the schedule ends within seconds, and what it dreams is resumed
+        another night; with a Prefect API configured the deployments' schedules are turned off.
 
         Raises:
             SchedulerError: the Prefect API cannot be reached.
         """
+        hosts.stop(self._hosted.settings, stopped=True)
         deployed = self._keeper.deployed
         self._keeper.stop()
         if deployed:
@@ -119,7 +133,7 @@ class DreamScheduler:
         return "deployed" if self._keeper.deployed else "off"
 
     def close(self) -> None:
-        """Let go of the schedule, if this process keeps it; another worker takes over."""
+        """Leave the schedule to other processes; it ends with the last of them."""
         self._keeper.stop()
 
 
@@ -140,95 +154,96 @@ def check_dream_time(settings: Settings) -> None:
 
 
 class Keeper:
-    """Sees to it that the schedule of a home is kept, by this process or by another."""
+    """Sees to it that the schedule of a home is kept while this process lives."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.deployed = False
         self._begin()
-        after_fork(self, Keeper._leave)
+        after_fork(self, Keeper._begin)  # in a forked child the parent keeps it
         atexit.register(self.stop)
 
     def _begin(self) -> None:
         self._thread: threading.Thread | None = None
-        self._child: subprocess.Popen[str] | None = None
         self._stopping = threading.Event()
-        self._starting = threading.Lock()
+        self._changing = threading.Lock()
 
-    def _leave(self) -> None:
-        """In a forked child: the parent keeps the schedule, and the pipe that says it lives."""
-        if self._child and self._child.stdin:
-            os.close(self._child.stdin.fileno())
-            self._child.stdin = None
-        if self._child:
-            self._child.returncode = 0  # it is the parent's child: not to be waited for
-        self._begin()
-
-    def start(self) -> None:
-        """Begin to keep the schedule."""
-        with self._starting:
+    def start(self, *, resume: bool) -> None:
+        """Begin to keep the schedule; `resume` turns the deployments' schedules on again."""
+        with self._changing:
             if self._thread is None or not self._thread.is_alive():
                 self._stopping.clear()
-                self._thread = threading.Thread(target=self._keep, name="dreams", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._keep, args=(resume,), name="dreams", daemon=True
+                )
                 self._thread.start()
 
     def stop(self) -> None:
-        """Let go of it; returns when the child has ended."""
-        with self._starting:
-            self._stopping.set()
-            if self._thread and self._thread is not threading.current_thread():
-                self._thread.join(40)
-            self._thread = None
+        """Keep it no longer."""
+        with self._changing:
+            if self._thread:
+                self._stopping.set()
+                self._thread.join(5)
+                self._thread = None
+                hosts.leave(self._settings)
             self.deployed = False
 
-    def _keep(self) -> None:
+    def _keep(self, resume: bool) -> None:
         failures = 0
         try:
+            hosts.arrive(self._settings)
             while not self._stopping.is_set():
-                if sessions.held(self._settings, sessions.SCHEDULE):
+                if hosts.stopped(self._settings) or sessions.held(
+                    self._settings, sessions.SCHEDULE
+                ):
                     self._stopping.wait(KEEPER_SECONDS)
                     continue
-                code = self._run_child()
+                code = self._watch(child) if (child := self._started(resume)) else BUSY
                 if code == DEPLOYED:
                     self.deployed = True
                     return
-                failures = 0 if code == 0 else failures + 1
+                failures = failures + 1 if code not in (0, BUSY) else 0
+                if failures and not self._stopping.is_set():
+                    log.error("the schedule of dreams is not kept; see %s", self._log)
                 rest = RESTS[min(failures, len(RESTS)) - 1] if failures else KEEPER_SECONDS
                 self._stopping.wait(rest)
         except Exception:  # a thread's last resort: the host goes on, and its log says why
             log.exception("the schedule of dreams is not kept by this process")
 
-    def _run_child(self) -> int:
-        """Run `dreamlab schedule` until it ends, or until told to stop; its exit code."""
-        child = subprocess.Popen(
-            [sys.executable, "-m", "dreamlab", "schedule", "--attached"],
-            env={**os.environ, **to_environment(self._settings)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._child = child
-        said: list[str] = []
-        reader = threading.Thread(target=_collect, args=(child, said), daemon=True)
-        reader.start()
-        while child.poll() is None and not self._stopping.wait(0.2):
-            pass
-        if child.stdin:
-            child.stdin.close()  # its sign to end
+    @property
+    def _log(self) -> Path:
+        return self._settings.home / "logs" / "schedule.log"
+
+    def _started(self, resume: bool) -> subprocess.Popen[bytes] | None:
+        """The child, when it keeps the schedule or has ended; None if another worker starts one."""
         try:
-            child.wait(30)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        reader.join(1)
-        self._child = None
-        if child.returncode not in (0, DEPLOYED) and not self._stopping.is_set():
-            log.error("the schedule of dreams ended: %s", said[-1] if said else child.returncode)
+            with sessions.alone(self._settings, "keeper", timeout=0):
+                child = self._start_child(resume)
+                while child.poll() is None and not self._stopping.wait(0.1):
+                    if sessions.held(self._settings, sessions.SCHEDULE):
+                        break
+                return child
+        except UnderWay:
+            return None
+
+    def _start_child(self, resume: bool) -> subprocess.Popen[bytes]:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "dreamlab", "schedule", "--hosted"]
+                + (["--resume"] if resume else []),
+                env={**os.environ, **to_environment(self._settings)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a signal to the web server's group is not for it
+            )
+
+    def _watch(self, child: subprocess.Popen[bytes]) -> int:
+        """Wait for its end, or for ours: it looks itself whether a host is left."""
+        while child.poll() is None and not self._stopping.wait(0.5):
+            pass
+        if child.returncode is None:  # goes on without us; its end is still to be noticed
+            threading.Thread(target=child.wait, daemon=True).start()
+            return 0
         return child.returncode
-
-
-def _collect(child: subprocess.Popen[str], lines: list[str]) -> None:
-    for line in child.stderr or ():
-        if line.strip():
-            lines[:] = [*lines[-20:], line.strip()]

@@ -31,6 +31,9 @@ SERVING = "serving"
 LISTED_ZONE = "America/Los_Angeles"
 """The time zone that prefect.yaml is written in."""
 
+LISTED_DREAMS = "0 2 * * *"
+"""When prefect.yaml dreams; the setting `dream_time` takes its place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -74,15 +77,16 @@ def prefect_yaml() -> Path:
     raise SchedulerError("prefect.yaml is missing from this installation; install dreamlab again")
 
 
-def deployments() -> tuple[Deployment, ...]:
-    """What prefect.yaml lists, in its order.
+def deployments(settings: Settings | None = None) -> tuple[Deployment, ...]:
+    """What prefect.yaml lists, in its order; with settings, on the installation's schedules.
 
     Raises:
         SchedulerError: the file is missing or damaged.
     """
     path = prefect_yaml()
     try:
-        listed = yaml.safe_load(path.read_text(encoding="utf-8"))["deployments"]
+        text = localized(settings) if settings else path.read_text(encoding="utf-8")
+        listed = yaml.safe_load(text)["deployments"]
         return tuple(
             Deployment(
                 d["name"],
@@ -100,8 +104,10 @@ def deployments() -> tuple[Deployment, ...]:
 
 
 def localized(settings: Settings) -> str:
-    """The text of prefect.yaml with its schedules in the installation's time zone."""
-    return prefect_yaml().read_text(encoding="utf-8").replace(LISTED_ZONE, settings.time_zone)
+    """The text of prefect.yaml with the installation's time zone and its time of dreaming."""
+    hour, minute = map(int, settings.dream_time.split(":"))
+    text = prefect_yaml().read_text(encoding="utf-8").replace(LISTED_ZONE, settings.time_zone)
+    return text.replace(f'"{LISTED_DREAMS}"', f'"{minute} {hour} * * *"')
 
 
 def configured_api() -> str:
@@ -284,5 +290,5 @@ def _served(settings: Settings) -> list[Any]:
             ),
             triggers=triggers.validate_python(list(d.triggers)),
         )
-        for d in deployments()
+        for d in deployments(settings)
     ]

@@ -63,7 +63,7 @@ def alone(settings: Settings, name: str, timeout: float) -> Iterator[None]:
             yield
     except Timeout:
         raise UnderWay(f"another process has the {name} lock of {settings.home}") from None
-    except PermissionError as error:
+    except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror}; fix its rights or set DREAMLAB_HOME"
         ) from None
