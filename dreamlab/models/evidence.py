@@ -31,7 +31,7 @@ NEEDS, GROUPS = 3, 2
 """Suggestions shown of each, best first."""
 SAID, LIKELY = 0.999, 0.45
 """Cosines from which a facet counts as said and as likely; a phrase whose words stand in the
-question has 1. Of dreams' needs and groups that are said 98 % are meant; of those at .6, a fifth."""
+question has 1. Of needs and groups that dreams say 98 % are meant; of those at .6, a fifth."""
 WORDS = ("", "likely ", "maybe ")
 """What stands before the values that are said, likely and neither."""
 FAR, DIM = -0.05, -0.17
