@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.traces import send_waiting
 from dreamlab.settings import load_settings
 from dreamlab.tracing import leave, trace_of

@@ -66,3 +66,9 @@ class NothingToDo(NightError):
 
 class SchedulerError(DreamLabError):
     """The Prefect server, a deployment or a service of the lab is missing or refuses."""
+
+
+class UnderWay(DreamLabError):
+    """What was asked for is under way already, here or in another process."""
+
+    exit_code = 4

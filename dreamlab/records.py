@@ -184,6 +184,11 @@ class Experience:
         """The experience's key: that of its task."""
         return self.task.key
 
+    @property
+    def text(self) -> str:
+        """The team's answer, as a person reads it."""
+        return self.answers[0].text
+
     def answer(self, role: Role) -> Answer | None:
         """The answer of one role, or None if it gave none."""
         return next((a for a in self.answers if a.role == role), None)

@@ -59,6 +59,12 @@ class Trace:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+def trace_id(experience: Experience) -> str:
+    """The id of an experience's trace; masking its texts does not change it."""
+    moment = f"{experience.id} {experience.created_at.isoformat()}"
+    return hashlib.sha256(moment.encode()).hexdigest()[:32]
+
+
 def trace_of(experience: Experience, keep: Keep | None = None) -> Trace:
     """The trace of an experience.
 
@@ -88,9 +94,8 @@ def trace_of(experience: Experience, keep: Keep | None = None) -> Trace:
         tags["verified"] = "yes" if experience.verified else "no"
     if experience.reasons:
         tags["reasons"] = ", ".join(experience.reasons)
-    moment = f"{experience.id} {experience.created_at.isoformat()}"
     return Trace(
-        id=hashlib.sha256(moment.encode()).hexdigest()[:32],
+        id=trace_id(experience),
         name="dream" if dreamt else "solve",
         started_at=experience.created_at,
         spans=(whole, *spans),
@@ -183,6 +188,11 @@ def leave(folder: Path, trace: Trace) -> None:
     part = path.with_suffix(".part")
     part.write_text(to_json(trace), encoding="utf-8")
     os.replace(part, path)
+
+
+def withdraw(folder: Path, id_: str) -> None:
+    """Removes a trace that waits, if there is one of this id."""
+    (folder / f"{id_}.json").unlink(missing_ok=True)
 
 
 def waiting(folder: Path) -> Iterator[tuple[Path, Trace | None]]:

@@ -10,7 +10,7 @@ from dreamlab.orchestration import report, runs, tasks
 from dreamlab.records import NightReport
 
 
-@flow(name="dream-session", flow_run_name="night", log_prints=False)
+@flow(name="dream-session", flow_run_name="night", result_serializer="json")
 @runs.told(tasks.current_lab, report.night_ending, nightly="dreaming")
 def dream_session(
     count: Annotated[int, Field(ge=1, le=10_000)] | None = None,

@@ -11,13 +11,16 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"records", "errors"},
     {"settings", "files"},
-    {"directory", "tracing"},
+    {"directory", "privacy", "tracing"},
     {"models"},
     {"memory", "agents", "training"},
     {"exploration"},
-    {"integration"},
+    {"lab"},
     {"orchestration"},
+    {"hosting"},
     {"flows", "cli"},
+    {"api"},
+    {"integration"},
 ]
 DOORS = {
     "torch": {"dreamlab/models/", "dreamlab/training/finetune.py"},
@@ -35,10 +38,20 @@ DOORS = {
         "dreamlab/orchestration/tasks.py",
         "dreamlab/orchestration/runs.py",
         "dreamlab/orchestration/scheduler.py",
+        "dreamlab/orchestration/sessions.py",
+        "dreamlab/orchestration/operating.py",
+        "dreamlab/orchestration/automations.py",
+        "dreamlab/orchestration/janitor.py",
+        "dreamlab/orchestration/doctor.py",
         "flows/",
     },
+    "phonenumbers": {"dreamlab/privacy/"},
+    "faker": {"dreamlab/privacy/"},
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
+    "flask": {"dreamlab/api/", "dreamlab/integration.py"},
+    "flask_limiter": {"dreamlab/api/access.py"},
+    "limits": {"dreamlab/api/access.py"},
     "pickle": set(),
 }
 SOURCES = sorted([*ROOT.glob("dreamlab/**/*.py"), *ROOT.glob("flows/*.py")])
@@ -105,3 +118,4 @@ def test_importing_the_command_line_loads_no_heavy_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not set(loaded) & {"torch", "transformers", "mlflow", "lancedb", "prefect", "peft"}
+    assert not set(loaded) & {"faker", "phonenumbers"}

@@ -7,7 +7,7 @@ questions; what is remembered of them is the business of whoever asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,14 +19,21 @@ from dreamlab.agents.experts import (
     SearchSpecialist,
     best,
 )
-from dreamlab.agents.language import clean
 from dreamlab.agents.lead import Decision, Lead
 from dreamlab.agents.render import render
 from dreamlab.agents.understanding import Reader, Reading
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
+from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Task
+
+Hearing = Callable[[Answer], None]
+"""Told of each role's answer as soon as it is there."""
+
+
+def _deaf(answer: Answer) -> None:
+    pass
 
 
 class Team:
@@ -60,19 +67,25 @@ class Team:
         self.lead = Lead(catalog)
         self._ids = tuple(service.id for service in catalog.services)
 
-    def solve(self, task: Task, context: Referral | None = None) -> tuple[Answer, ...]:
+    def solve(
+        self, task: Task, context: Referral | None = None, hear: Hearing = _deaf
+    ) -> tuple[Answer, ...]:
         """All answers to one task: the team's first, then the lead's own, each expert's and, if
         there is one, the base model's.
 
         `context` is the referral of the answer before, for a follow-up such as "and in Delano?".
+        `hear` is told of each answer while the team works.
 
         Raises:
             QuestionError: the question is empty or too long.
         """
-        return self.solve_many([task], [context])[0]
+        return self.solve_many([task], [context], hear)[0]
 
     def solve_many(
-        self, tasks: Sequence[Task], contexts: Sequence[Referral | None] = ()
+        self,
+        tasks: Sequence[Task],
+        contexts: Sequence[Referral | None] = (),
+        hear: Hearing = _deaf,
     ) -> list[tuple[Answer, ...]]:
         """The answers to each task, as `solve` gives them; questions are embedded and completed
         in batches. `contexts` is empty or as long as `tasks`.
@@ -90,13 +103,19 @@ class Team:
             self.base.propose(questions) if self.base else [None] * len(tasks)
         )
         return [
-            self._answers(reading, proposal, reading_each)
+            self._answers(reading, proposal, reading_each, hear)
             for reading, proposal in zip(readings, proposals, strict=True)
         ]
 
     def _answers(
-        self, reading: Reading, proposal: Answer | None, reading_seconds: float
+        self,
+        reading: Reading,
+        proposal: Answer | None,
+        reading_seconds: float,
+        hear: Hearing,
     ) -> tuple[Answer, ...]:
+        if proposal:
+            hear(proposal)
         watch = _Watch()
         found = self.resource.find(reading, CITED_AT_MOST)
         resource = Answer(
@@ -106,6 +125,7 @@ class Team:
             notes=tuple(f"{m.service.id}: {', '.join(m.reasons)}" for m in found.matches),
             seconds=watch.lap(),
         )
+        hear(resource)
         memories = self.search.remember(reading.question)
         recalling = watch.lap()
         relevance = self.search.relevance(reading, memories)
@@ -117,6 +137,7 @@ class Team:
             seconds=recalling + comparing,
             steps=(("recall", recalling), ("compare", comparing)),
         )
+        hear(search)
         heeded, heeded_notes = self.lead.heed(reading, proposal, memories)
         scores, notes = self.recommendation.weigh(heeded, relevance)
         recommendation = Answer(
@@ -125,10 +146,11 @@ class Team:
             notes=notes,
             seconds=watch.lap(),
         )
-        own = decision = self.lead.decide(heeded, relevance, scores)
-        if heeded_notes:
-            alone, _ = self.recommendation.weigh(reading, relevance)
-            own = self.lead.decide(reading, relevance, alone)
+        hear(recommendation)
+        backed = self.lead.backed(heeded, scores, proposal)
+        decision = self.lead.decide(heeded, relevance, backed)
+        alone, _ = self.recommendation.weigh(reading, relevance)
+        own = self.lead.decide(reading, relevance, alone)
         deciding = watch.lap()
         lead = Answer(
             Role.LEAD,
@@ -138,6 +160,7 @@ class Team:
             seconds=reading_seconds + deciding,
             steps=(("read", reading_seconds), ("decide", deciding)),
         )
+        hear(lead)
         text, why = self._written(heeded, decision)
         writing = watch.lap()
         spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + writing

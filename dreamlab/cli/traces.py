@@ -11,7 +11,7 @@ from dreamlab.cli.common import with_lab
 from dreamlab.errors import DreamLabError
 
 if TYPE_CHECKING:
-    from dreamlab.integration import Lab
+    from dreamlab.lab import Lab
 
 
 @click.command()

@@ -15,10 +15,11 @@ from typing import TypeVar
 
 from dreamlab.errors import NightError, NothingToDo, StorageError, WindowClosed
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import traces
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
+from dreamlab.orchestration.retention import expire_questions
 from dreamlab.orchestration.window import Window
 from dreamlab.records import (
     Experience,
@@ -200,7 +201,7 @@ def reflect_on(lab: Lab, night: str) -> int:
 
 
 def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
-    """Tidy memory and account for the night; a night not `stopped` gets its manifest.
+    """Forget old questions, tidy memory and account for the night, with a manifest at its end.
 
     Args:
         lab: the lab that dreamt.
@@ -208,6 +209,7 @@ def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
         stopped: reason code of what ended the session before the plan was done; the night
             then keeps its plan, gets no manifest and is resumed by the next session.
     """
+    expire_questions(lab)
     lab.memory.optimize()
     report = account(lab, plan, stopped=stopped)
     folder = lab.settings.nights_path / plan.night
@@ -314,6 +316,10 @@ def _read(path: Path, kind: type[R]) -> R | None:
         return from_json(kind, path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}; fix its rights or set DREAMLAB_HOME"
+        ) from None
     except ValueError:
         raise StorageError(
             f"{path} is damaged; move it away: its night is then planned anew, memory is kept"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.dreaming import window_of
 from dreamlab.orchestration.report import picture, score_table, training_markdown
 from dreamlab.records import (
@@ -39,15 +39,20 @@ from dreamlab.training.replay import replay
 from dreamlab.training.versions import points
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dreamlab.agents.team import Team
-    from dreamlab.models.evidence import Clue
 
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
 DENSE = "dense retrieval"
 
-HIDDEN_ONE_IN = 8
-"""One example in so many is learnt as if the phrase bank had not got its words."""
+WORDINGS, REPLAYED_WORDINGS = 10, 3
+"""Wordings in which a new and an earlier example are learnt."""
+
+HIDDEN = (("need", "group"), ("need",), ("group",), ("group",), (), (), (), ())
+"""Facets of which a row is learnt as if the phrase bank had not got its words; rows take turns, by
+hash."""
 
 Guard = Callable[[], None]
 """Asked before each step; raises where the work must stop."""
@@ -74,7 +79,8 @@ def gather(
     """The training to run now: an unfinished one, else a new one with its dataset exported.
 
     The parent is the champion. Examples that neither it nor a version before it was trained on
-    are new; earlier ones are replayed. A training without enough examples since the last is
+    are new; earlier ones are replayed, but for those of facets that the directory has no more.
+    Each is learnt in several wordings. A training without enough examples since the last is
     `skipped`, and nothing is written.
 
     Args:
@@ -90,7 +96,8 @@ def gather(
     champion = lab.registry.champion()
     if champion is None:
         raise RegistryError("no version is registered; run `dreamlab night` first")
-    known = examples(lab.memory.experiences())
+    experiences = lab.memory.experiences()
+    known = [e for e in examples(experiences) if lab.format.covers(e.chosen)]
     used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
     fresh = len(_untried(lab, known))
     needed = min_examples or lab.settings.min_examples_for_training
@@ -105,8 +112,8 @@ def gather(
         )
     new = [e for e in known if e.experience_id not in used]
     old = replay(new, [e for e in known if e.experience_id in used], seed)
-    chosen: list[Example] = [*new, *old]
-    hidden = [zlib.crc32(e.question.encode()) % HIDDEN_ONE_IN == 0 for e in chosen]
+    chosen = _reworded(lab, new, old, {e.id: e.task for e in experiences}, seed)
+    hidden = [HIDDEN[zlib.crc32(e.question.encode()) % len(HIDDEN)] for e in chosen]
     clues = lab.evidence.read([e.question for e in chosen], hidden)
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
     dataset = export(
@@ -128,6 +135,33 @@ def gather(
     lab.registry.log_dataset(run, dataset)
     write_atomic(_folder(lab, key) / TRAINING, to_json(training))
     return training
+
+
+def _reworded(
+    lab: Lab, new: Sequence[Example], old: Sequence[Example], tasks: Mapping[str, Task], seed: int
+) -> list[Example]:
+    """Each example in several wordings, none of them near to the benchmark."""
+    from dreamlab.exploration.rewording import reword
+    from dreamlab.training.benchmark import held_out, near_duplicate_check
+
+    lab.progress("wording the examples", 0, 1)
+    chosen = [*new, *old]
+    counts = [WORDINGS] * len(new) + [REPLAYED_WORDINGS] * len(old)
+    texts = reword(
+        [tasks[e.experience_id] for e in chosen],
+        counts,
+        seed,
+        lab.catalog,
+        lab.phrases,
+        near_duplicate_check(lab.benchmark.questions, lab.embedder.embed),
+        held_out=held_out,
+    )
+    lab.progress("wording the examples", 1, 1)
+    return [
+        replace(example, question=text)
+        for example, wordings in zip(chosen, texts, strict=True)
+        for text in wordings
+    ]
 
 
 def fresh_examples(lab: Lab) -> int:
@@ -301,7 +335,7 @@ def headline(found: Evaluation) -> dict[str, float]:
 
 def reports(lab: Lab) -> list[TrainingReport]:
     """The reports of all finished trainings, the oldest first."""
-    paths = sorted(lab.settings.training_path.glob(f"*/{REPORT}"))
+    paths = sorted(lab.settings.training_data_path.glob(f"*/{REPORT}"))
     return [from_json(TrainingReport, path.read_bytes()) for path in paths]
 
 
@@ -315,13 +349,18 @@ def _team_answers(team: Team) -> Answering:
 
 def _dense_answers(lab: Lab) -> Answering:
     """Plain dense retrieval, the baseline: the five rows nearest to a question, whatever it is."""
-    ids = [service.id for service in lab.catalog.services]
+    from dreamlab.models.vectors import cached_vectors
 
-    def nearest(clue: Clue) -> Answer:
-        rows = (-clue.similarity).argsort()[:CITED_AT_MOST]
-        return Answer(Role.SEARCH, Referral(service_ids=tuple(ids[row] for row in rows)))
+    services = lab.catalog.services
+    rows = cached_vectors(
+        "rows", [service.text for service in services], lab.embedder, lab.settings.cache_path
+    )
 
-    return lambda texts: [nearest(clue) for clue in lab.evidence.read(texts)]
+    def nearest(similarity: np.ndarray) -> Answer:
+        found = (-similarity).argsort()[:CITED_AT_MOST]
+        return Answer(Role.SEARCH, Referral(service_ids=tuple(services[row].id for row in found)))
+
+    return lambda texts: [nearest(rows @ vector) for vector in lab.embedder.embed(list(texts))]
 
 
 def _run(lab: Lab, training: Training) -> str:
@@ -368,7 +407,7 @@ def _description(
 
 
 def _folder(lab: Lab, key: str) -> Path:
-    return lab.settings.training_path / key
+    return lab.settings.training_data_path / key
 
 
 def _evaluation_path(lab: Lab, subject: str, key: str) -> Path:
@@ -386,7 +425,7 @@ def _kept(lab: Lab, subject: str, key: str) -> Evaluation:
 
 
 def _unfinished(lab: Lab) -> Training | None:
-    for path in sorted(lab.settings.training_path.glob(f"*/{TRAINING}")):
+    for path in sorted(lab.settings.training_data_path.glob(f"*/{TRAINING}")):
         if not path.with_name(REPORT).exists():
             try:
                 return from_json(Training, path.read_bytes())

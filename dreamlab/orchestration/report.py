@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.queue import WorkedOff
 from dreamlab.records import Answer, Experience, NightReport, Referral, TrainingReport
 from dreamlab.settings import Settings
@@ -180,6 +180,10 @@ def version_rows(versions: Sequence[Version]) -> tuple[list[str], list[list[str]
         ]
         for v in versions
     ]
+    if any(v.forgotten for v in versions):
+        heads.append("learnt from what was forgotten")
+        for row, version in zip(rows, versions, strict=True):
+            row.append(version.forgotten)
     return heads, rows
 
 

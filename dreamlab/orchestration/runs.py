@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from dreamlab.errors import Drained, DreamLabError, NightError, NothingToDo, WindowClosed
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.punctual import outdated
 
 P = ParamSpec("P")
@@ -105,6 +105,10 @@ def alone(lab: Lab, what: str) -> Iterator[None]:
 def _tell(lab: Lab, function: Any, ending: Any, args: Any, kwargs: Any) -> Any:
     from prefect.states import Completed, Failed
 
+    from dreamlab.orchestration.janitor import note
+
+    lab.check_home()
+    noted = note(lab.settings.home, str(_run_id()))
     shown, lab.progress = lab.progress, Moving(lab.progress)
     try:
         if reason := not_due(lab):
@@ -119,6 +123,7 @@ def _tell(lab: Lab, function: Any, ending: Any, args: Any, kwargs: Any) -> Any:
         return Failed(name=EMPTY if isinstance(error, NightError) else None, message=str(error))
     finally:
         lab.progress = shown
+        noted.unlink(missing_ok=True)
     _outcomes[_run_id()] = result
     name, message = ending(result)
     say(message)
@@ -216,8 +221,15 @@ def report(key: str, markdown: str, description: str) -> None:
 
 
 @harmless
-def announce(lab: Lab, event: str, payload: Mapping[str, Any]) -> None:
-    """Send an event of this lab to the Prefect server, where a flow run is active."""
+def announce(lab: Lab, event: str, payload: Mapping[str, Any], shown: str = "") -> None:
+    """Send an event of this lab to the Prefect server, where a flow run is active.
+
+    Args:
+        lab: whose event it is.
+        event: its name.
+        payload: its facts.
+        shown: what `prefect deployment run --watch` prints of it; by default the directory.
+    """
     if active():
         from prefect.events import emit_event
 
@@ -225,7 +237,7 @@ def announce(lab: Lab, event: str, payload: Mapping[str, Any]) -> None:
             event,
             resource={
                 "prefect.resource.id": f"dreamlab.lab.{lab.settings.directory}",
-                "prefect.resource.name": lab.settings.directory,
+                "prefect.resource.name": shown.replace("[", r"\[") or lab.settings.directory,
             },
             payload=dict(payload),
         )

@@ -25,8 +25,14 @@ from dreamlab.errors import SchedulerError
 from dreamlab.orchestration import services
 from dreamlab.settings import Settings
 
+SERVING = "serving"
+"""The service that a process is which serves the deployments."""
+
 LISTED_ZONE = "America/Los_Angeles"
 """The time zone that prefect.yaml is written in."""
+
+LISTED_DREAMS = "0 2 * * *"
+"""When prefect.yaml dreams; the setting `dream_time` takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +77,16 @@ def prefect_yaml() -> Path:
     raise SchedulerError("prefect.yaml is missing from this installation; install dreamlab again")
 
 
-def deployments() -> tuple[Deployment, ...]:
-    """What prefect.yaml lists, in its order.
+def deployments(settings: Settings | None = None) -> tuple[Deployment, ...]:
+    """What prefect.yaml lists, in its order; with settings, on the installation's schedules.
 
     Raises:
         SchedulerError: the file is missing or damaged.
     """
     path = prefect_yaml()
     try:
-        listed = yaml.safe_load(path.read_text(encoding="utf-8"))["deployments"]
+        text = localized(settings) if settings else path.read_text(encoding="utf-8")
+        listed = yaml.safe_load(text)["deployments"]
         return tuple(
             Deployment(
                 d["name"],
@@ -97,15 +104,22 @@ def deployments() -> tuple[Deployment, ...]:
 
 
 def localized(settings: Settings) -> str:
-    """The text of prefect.yaml with its schedules in the installation's time zone."""
-    return prefect_yaml().read_text(encoding="utf-8").replace(LISTED_ZONE, settings.time_zone)
+    """The text of prefect.yaml with the installation's time zone and its time of dreaming."""
+    hour, minute = map(int, settings.dream_time.split(":"))
+    text = prefect_yaml().read_text(encoding="utf-8").replace(LISTED_ZONE, settings.time_zone)
+    return text.replace(f'"{LISTED_DREAMS}"', f'"{minute} {hour} * * *"')
+
+
+def configured_api() -> str:
+    """The Prefect API that the environment or the active profile names; empty if none."""
+    from prefect.settings import PREFECT_API_URL
+
+    return str(PREFECT_API_URL.value() or "")
 
 
 def api_url(settings: Settings) -> str:
     """The Prefect API to talk to: the configured one, else one kept up here; empty if none."""
-    from prefect.settings import PREFECT_API_URL
-
-    if configured := str(PREFECT_API_URL.value() or ""):
+    if configured := configured_api():
         return configured
     kept = services.find(settings.home, "prefect")
     return f"{kept.url}/api" if kept else ""
@@ -125,6 +139,12 @@ def trigger(
         raise SchedulerError(f"no deployment {deployment!r}: there are {', '.join(known)}")
     with api(settings) as client:
         found = client.read_deployment_by_name(known[deployment].full_name)
+        accepted = found.parameter_openapi_schema.get("properties", {})
+        for name in parameters or {}:
+            if name not in accepted:
+                raise SchedulerError(
+                    f"{deployment} refuses the parameter {name!r}: it takes {', '.join(accepted)}"
+                )
         run = client.create_flow_run_from_deployment(found.id, parameters=dict(parameters or {}))
         return Started(str(run.id), run.name, run_url(str(client.api_url), str(run.id)))
 
@@ -174,13 +194,13 @@ def api(settings: Settings) -> Iterator[Any]:
 class Serving:
     """The deployments served by this process, without a Prefect server of the operator's.
 
-    Start it once on a machine: it does not look for another one (`filelock` it where several
-    processes of a host may try).
+    One process of a home serves; a server left behind by a killed one is taken over.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._server: services.Service | None = None
+        self._url = ""
         self._thread: threading.Thread | None = None
         self._runner: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -191,10 +211,15 @@ class Serving:
         """Start the server and the runner; returns the UI's address once runs are taken.
 
         Raises:
-            SchedulerError: either does not start in `timeout` seconds.
+            SchedulerError: either does not start in `timeout` seconds, or another process serves
+                this home already.
         """
+        home = self.settings.home
+        if services.find(home, "up") or services.find(home, SERVING):
+            raise SchedulerError(f"the deployments of {home} are served already")
         self._server = services.prefect_server(self.settings)
-        url = self._server.start(timeout)
+        url = self._url = self._server.start(timeout)
+        services.keep_this_process(home, SERVING)
         self._thread = threading.Thread(target=self._serve, args=(f"{url}/api",), daemon=True)
         self._thread.start()
         if not self._ready.wait(timeout) or self._failure:
@@ -209,6 +234,7 @@ class Serving:
         if self._thread:
             self._thread.join(30)
         if self._server:
+            services.forget(self.settings.home, SERVING)
             self._server.stop()
 
     def _serve(self, url: str) -> None:
@@ -237,8 +263,7 @@ class Serving:
     async def _stop_runner(self) -> None:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        assert self._server is not None
-        with temporary_settings({PREFECT_API_URL: f"{self._server.url}/api"}):
+        with temporary_settings({PREFECT_API_URL: f"{self._url}/api"}):
             await self._runner.astop()
 
 
@@ -265,5 +290,5 @@ def _served(settings: Settings) -> list[Any]:
             ),
             triggers=triggers.validate_python(list(d.triggers)),
         )
-        for d in deployments()
+        for d in deployments(settings)
     ]

@@ -20,12 +20,13 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import psutil
+from filelock import BaseFileLock, FileLock
 
 from dreamlab.errors import SchedulerError
 from dreamlab.files import write_atomic
 from dreamlab.settings import Settings
 
-RECORD, LOGS = "services.json", "logs"
+RECORD, READY, LOGS = "services.json", "services.ready", "logs"
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 20
 
@@ -65,7 +66,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        _keep(self.home, Running(self.name, child.pid, _born(child.pid), self.url))
+        _keep(self.home, Running(self.name, child.pid, born(child.pid), self.url))
         deadline = time.monotonic() + timeout
         while self.health and not answers(self.health):
             if child.poll() is not None or time.monotonic() > deadline:
@@ -103,7 +104,7 @@ class Running:
     @property
     def alive(self) -> bool:
         """Whether the process is still that one."""
-        return bool(self.born) and _born(self.pid) == self.born
+        return bool(self.born) and born(self.pid) == self.born
 
 
 def prefect_server(settings: Settings, port: int = 0) -> Service:
@@ -121,6 +122,9 @@ def prefect_server(settings: Settings, port: int = 0) -> Service:
             "PREFECT_SERVER_API_PORT": str(port),
             "PREFECT_API_URL": f"http://{LOOPBACK}:{port}/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            # `prefect deployment run --watch` shows the run's log.
+            "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",
+            "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
         },
     )
 
@@ -163,8 +167,8 @@ def find(home: Path, name: str) -> Running | None:
     return running(home).get(name)
 
 
-def stop(home: Path, name: str) -> bool:
-    """Stop a service and its children: asked first, killed after 20 s. False: it did not run."""
+def stop(home: Path, name: str, patience: float = STOP_SECONDS) -> bool:
+    """Stop a service and its children: asked first, then killed. False: it did not run."""
     service = find(home, name)
     if service is None:
         return False
@@ -172,22 +176,35 @@ def stop(home: Path, name: str) -> bool:
         process = psutil.Process(service.pid)
         family = [process, *process.children(recursive=True)]
         process.send_signal(signal.SIGINT)
-        _, left = psutil.wait_procs(family, STOP_SECONDS)
+        _, left = psutil.wait_procs(family, patience)
         for member in left:
             member.kill()
         psutil.wait_procs(left, 5)
     except psutil.NoSuchProcess:
         pass
-    _forget(home, name)
+    forget(home, name)
     return True
 
 
+def keep_this_process(home: Path, name: str) -> None:
+    """Record the process that asks as a service."""
+    _keep(home, Running(name, os.getpid(), born(os.getpid())))
+
+
+def forget(home: Path, name: str) -> None:
+    """Take a service off the record."""
+    with _alone(home):
+        _write(home, {k: v for k, v in running(home).items() if k != name})
+
+
 def _keep(home: Path, service: Running) -> None:
-    _write(home, {**running(home), service.name: service})
+    with _alone(home):
+        _write(home, {**running(home), service.name: service})
 
 
-def _forget(home: Path, name: str) -> None:
-    _write(home, {k: v for k, v in running(home).items() if k != name})
+def _alone(home: Path) -> BaseFileLock:
+    home.mkdir(parents=True, exist_ok=True)
+    return FileLock(home / "services.lock")
 
 
 def _write(home: Path, known: Mapping[str, Running]) -> None:
@@ -195,7 +212,7 @@ def _write(home: Path, known: Mapping[str, Running]) -> None:
     write_atomic(home / RECORD, json.dumps(rows, indent=2) + "\n")
 
 
-def _born(pid: int) -> float:
+def born(pid: int) -> float:
     """When a process started, 0 if it is gone or only waits to be reaped."""
     try:
         process = psutil.Process(pid)

@@ -18,10 +18,11 @@ from dreamlab.errors import (
     NothingToDo,
     QuestionError,
     RegistryError,
+    SchedulerError,
     StorageError,
 )
-from dreamlab.integration import Lab, open_lab
-from dreamlab.orchestration import dreaming, learning, queue, report, runs
+from dreamlab.lab import Lab, open_lab
+from dreamlab.orchestration import answering, dreaming, learning, queue, report, runs
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.runs import say
 from dreamlab.records import (
@@ -73,6 +74,7 @@ def step(name: str, *, retried: bool = True) -> Callable[[Callable[P, R]], Calla
                 retry_jitter_factor=0.5,
                 retry_condition_fn=worth_retrying,
                 persist_result=False,
+                result_serializer="json",  # never pickle
             )(function)
 
         @wraps(function)
@@ -116,11 +118,20 @@ def run_flow(flow: Any, **parameters: Any) -> Any:
     killed parent.
 
     Raises:
-        DreamLabError: what the plain function raises.
+        DreamLabError: what the plain function raises, or the Prefect API cannot be reached.
     """
     if not server_configured():
         return flow.fn(**parameters)
-    return runs.outcome(flow(**parameters, return_state=True))
+    try:
+        state = flow(**parameters, return_state=True)
+    except RuntimeError as error:
+        if "Failed to reach API" not in str(error):
+            raise
+        raise SchedulerError(
+            "the Prefect server cannot be reached; start it, or unset PREFECT_API_URL to run "
+            f"without one ({error})"
+        ) from None
+    return runs.outcome(state)
 
 
 def keep_to(budget: Budget) -> None:
@@ -272,10 +283,13 @@ def conclude(training: Training, verdict: Verdict) -> TrainingReport:
     lab = current_lab()
     concluded = learning.conclude(lab, training, verdict)
     model = lab.registry.name if concluded.version else ""
-    page = report.training_markdown(concluded) + report.links(
-        lab.settings, concluded.run_id, model, concluded.version
+    dreams = dreaming.last_manifest(lab)
+    page = (
+        (report.dreams_markdown(dreams) + "\n" if dreams else "")
+        + report.training_markdown(concluded)
+        + report.links(lab.settings, concluded.run_id, model, concluded.version)
     )
-    runs.report("training-report", page, f"Training {training.key}")
+    runs.report("night-report", page, f"Training {training.key}")
     return concluded
 
 
@@ -283,11 +297,11 @@ def conclude(training: Training, verdict: Verdict) -> TrainingReport:
 def answer(question: str) -> Experience:
     """The team's answer to one question."""
     lab = current_lab()
-    lab.progress("answering", 0, 1)
-    experience = lab.solve(question)
-    lab.progress("answering", 1, 1)
+    experience = answering.ask(lab.settings, question) or lab.solve(question)
+    text = experience.answers[0].text
     runs.describe(report.understood(experience.answers[0].referral))
-    runs.report("answer", experience.answers[0].text, "The team's answer")
+    runs.report("answer", text, "The team's answer")
+    runs.announce(lab, "dreamlab.answered", {"answer": text}, text)
     return experience
 
 
@@ -309,7 +323,8 @@ def answer_deferred(budget: Budget, task: queue.Deferred) -> None:
     keep_to(budget)
     lab = current_lab()
     try:
-        queue.keep(lab, task, lab.solve(task.question).answers[0].text)
+        solved = answering.ask(lab.settings, task.question) or lab.solve(task.question)
+        queue.keep(lab, task, solved.answers[0].text)
     except QuestionError as error:
         queue.keep(lab, task, str(error))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
-from dreamlab.integration import Lab
-from dreamlab.tracing import trace_of, waiting
+from dreamlab.lab import Lab
+from dreamlab.records import Experience
+from dreamlab.tracing import trace_id, trace_of, waiting, withdraw
 from dreamlab.training.registry import NIGHTS, QUESTIONS
 
 
@@ -35,3 +37,15 @@ def send_dreams(lab: Lab, night: str, run_id: str) -> int:
         return 0
     experiences = lab.memory.experiences(night=night)
     return lab.registry.log_traces(NIGHTS, map(trace_of, experiences), run_id)
+
+
+def forget_traces(lab: Lab, experiences: Iterable[Experience]) -> None:
+    """Remove the traces of these experiences, those that wait and those that MLflow has.
+
+    Raises:
+        RegistryError: MLflow refuses or cannot be reached.
+    """
+    ids = [trace_id(experience) for experience in experiences]
+    for id_ in ids:
+        withdraw(lab.settings.traces_path, id_)
+    lab.registry.delete_traces(ids)

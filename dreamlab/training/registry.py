@@ -14,7 +14,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -66,6 +66,8 @@ KINDS = {
 NOTE = "mlflow.note.content"
 """The tag that MLflow shows as the description of an experiment or a run, in Markdown."""
 NOTE_LENGTH = 5000
+MOST_AT_ONCE = 100
+"""Traces that MLflow deletes in one call."""
 SAMPLING_SECONDS = 5
 LOCK_SECONDS = 120
 COLUMNS = [{"type": "string", "name": name, "required": True} for name in ("prompt", "completion")]
@@ -265,6 +267,23 @@ class Registry:
                 count += 1
         return count
 
+    def delete_traces(self, ids: Sequence[str]) -> int:
+        """Deletes the traces of these ids, where there are such; returns how many there were."""
+        if not ids or (self._database and not self._database.exists()):
+            return 0
+        deleted = 0
+        with self._door("delete traces"):
+            for name in (QUESTIONS, NIGHTS):
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
+                    continue
+                for start in range(0, len(ids), MOST_AT_ONCE):
+                    deleted += self._client.delete_traces(
+                        experiment.experiment_id,
+                        trace_ids=[f"tr-{id_}" for id_ in ids[start : start + MOST_AT_ONCE]],
+                    )
+        return deleted
+
     def _model_of(self, version: str) -> str:
         """The id of a version's logged model; empty where there is no such version."""
         from mlflow.exceptions import MlflowException
@@ -389,6 +408,17 @@ class Registry:
         self.version(number)
         with self._door(f"roll back to version {number}"):
             self._client.set_registered_model_alias(self.name, CHAMPION, str(number))
+        return self.version(number)
+
+    def mark(self, number: int, name: str, value: str) -> Version:
+        """Notes something on a version, as a tag of that name; an earlier value is replaced.
+
+        Raises:
+            RegistryError: there is no such version.
+        """
+        self.version(number)
+        with self._door(f"mark version {number}"):
+            self._client.set_model_version_tag(self.name, str(number), f"{PREFIX}{name}", value)
         return self.version(number)
 
     def fetch(self, number: int) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dreamlab.errors import QuestionError, StorageError
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import queue
 from dreamlab.settings import Settings
 

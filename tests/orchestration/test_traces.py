@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from dreamlab.cli import main
 from dreamlab.errors import RegistryError
-from dreamlab.integration import Lab
-from dreamlab.orchestration.traces import send_waiting
+from dreamlab.lab import Lab
+from dreamlab.orchestration.traces import forget_traces, send_waiting
 from dreamlab.settings import Settings
-from dreamlab.tracing import leave, trace_of
+from dreamlab.tracing import leave, trace_id, trace_of
 from tests.test_tracing import NOW, experience
 
 
@@ -37,6 +37,20 @@ def test_what_waits_is_sent_once_mlflow_is_back(tmp_path: Path, monkeypatch):
     assert send_waiting(lab) == 3
     assert send_waiting(lab) == 0
     assert list(settings.traces_path.iterdir()) == []
+
+
+def test_forgotten_traces_are_gone_whether_sent_or_waiting(tmp_path: Path):
+    lab = Lab(Settings(home=tmp_path))
+    asked = [experience(created_at=NOW + timedelta(hours=hour)) for hour in range(3)]
+    forget_traces(lab, asked)
+    assert not lab.settings.mlflow_path.exists()
+    for one in asked[:2]:
+        leave(lab.settings.traces_path, trace_of(one))
+    send_waiting(lab)
+    leave(lab.settings.traces_path, trace_of(asked[2]))
+    forget_traces(lab, asked[1:])
+    assert send_waiting(lab) == 0
+    assert lab.registry.delete_traces([trace_id(one) for one in asked]) == 1
 
 
 def test_the_command_says_how_many_it_sent(tmp_path: Path, monkeypatch):

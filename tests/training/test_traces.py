@@ -16,7 +16,8 @@ from tests.test_tracing import experience
 from tests.training.conftest import Place
 
 ASKED = trace_of(experience(), str)
-DREAM = trace_of(experience(TaskKind.REFERRAL, verified=True, reasons=("fits",)))
+LATER = datetime(2026, 11, 23, 11, tzinfo=UTC)
+DREAM = trace_of(experience(TaskKind.REFERRAL, verified=True, reasons=("fits",), created_at=LATER))
 
 
 def test_a_trace_is_read_back_as_it_was_sent(place: Place):
@@ -62,6 +63,17 @@ def test_a_trace_sent_twice_is_there_once(place: Place):
     [found] = client.search_traces(locations=[experiment])
     assert len(found.data.spans) == len(DREAM.spans)
     assert len(found.info.assessments) == 1
+
+
+def test_a_deleted_trace_is_gone_and_the_others_stay(place: Place):
+    registry = place.registry
+    assert registry.delete_traces([ASKED.id]) == 0
+    registry.log_traces(QUESTIONS, [ASKED])
+    registry.log_traces(NIGHTS, [DREAM])
+    assert registry.delete_traces([ASKED.id, "0" * 32]) == 1
+    assert registry._client.get_trace(f"tr-{DREAM.id}")
+    with pytest.raises(Exception, match=ASKED.id):
+        registry._client.get_trace(f"tr-{ASKED.id}")
 
 
 def test_a_version_that_is_not_registered_leaves_no_link(place: Place):
