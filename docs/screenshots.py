@@ -36,7 +36,9 @@ localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
 localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 """
 """Keeps MLflow's assistant shut, which opens by itself on the first visit."""
-SIZE = {"width": 1400, "height": 900}
+WIDTH, HEIGHT = 1400, 900
+TALL = {"mlflow-compare": 2000, "mlflow-version": 1100}
+"""Pages whose point lies further down."""
 SECONDS = 30
 COMPARED = 4
 """Runs side by side in the view that compares."""
@@ -81,11 +83,11 @@ def prefect_shots(base: str) -> Iterator[Shot]:
 
 
 def mlflow_shots(base: str) -> Iterator[Shot]:
-    """Trainings compared, the version that answers, its run, and a question's trace."""
+    """Trainings compared, the version that answers, its run, and traces."""
     api = f"{base}/api/2.0/mlflow"
     found = call(f"{api}/experiments/search", max_results=100)["experiments"]
     ids = {e["name"]: e["experiment_id"] for e in found}
-    for name in ("fine-tuning", "questions"):
+    for name in ("dream-nights", "fine-tuning", "questions"):
         first([name] if name in ids else [], f"experiment {name}")
     tuning = ids["fine-tuning"]
     runs = call(f"{api}/runs/search", experiment_ids=[tuning]).get("runs", [])
@@ -101,6 +103,8 @@ def mlflow_shots(base: str) -> Iterator[Shot]:
     trained = call(f"{api}/model-versions/get?name={quote(model['name'])}&version={version}")
     run = trained["model_version"]["run_id"]
     yield "mlflow-run", f"{base}/#/experiments/{tuning}/runs/{run}", "About this run"
+    page = f"{base}/#/experiments/{ids['dream-nights']}/traces"
+    yield "mlflow-dreams", page, "Rows per page"
     place = {
         "type": "MLFLOW_EXPERIMENT",
         "mlflow_experiment": {"experiment_id": ids["questions"]},
@@ -114,6 +118,7 @@ def mlflow_shots(base: str) -> Iterator[Shot]:
 def take(page: Page, shot: Shot, folder: Path) -> None:
     """Opens a page, waits for its text, shuts a guide that lies over it, and keeps a picture."""
     name, url, text = shot
+    page.set_viewport_size({"width": WIDTH, "height": TALL.get(name, HEIGHT)})
     page.goto("about:blank")  # a change of the fragment alone does not load a page anew
     page.goto(url)
     page.get_by_text(text).first.wait_for(timeout=SECONDS * 1000)
@@ -141,7 +146,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=given.browser, args=list(FLAGS))
-        page = browser.new_page(viewport=SIZE)
+        page = browser.new_page()
         page.add_init_script(CALM)
         for shot in shots:
             take(page, shot, given.out)
