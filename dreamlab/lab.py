@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dreamlab.models.completion import CompletionFormat
     from dreamlab.models.embedding import Embedder
     from dreamlab.models.evidence import Evidence
+    from dreamlab.privacy.masking import Masker
     from dreamlab.training.benchmark import Benchmark
     from dreamlab.training.registry import Registry
 
@@ -93,6 +94,28 @@ class Lab:
 
         self.check_home()
         return open_store(self.settings, self.embedder)
+
+    @cached_property
+    def masker(self) -> Masker:
+        """What masks personal data; it knows this directory's words, places and numbers.
+
+        Raises:
+            SettingsError: no phone numbers are known of the setting `phone_country`.
+        """
+        from dreamlab.privacy.masking import Masker
+
+        rows = (
+            f"{s.text}. {s.address}. {s.phone}. {s.how_to_apply}" for s in self.catalog.services
+        )
+        texts = (*rows, *self.phrases.texts(), self.catalog.helpline)
+        return Masker(texts, self.catalog.places, self.settings.phone_country)
+
+    def mask(self, text: str) -> str:
+        """What a person wrote, as it may be kept: personal data masked, unless settings say not to.
+
+        Whatever writes down a question (memory, a trace, a log) passes it through here.
+        """
+        return self.masker.mask(text) if self.settings.mask_questions else text
 
     @cached_property
     def registry(self) -> Registry:
@@ -181,8 +204,8 @@ class Lab:
     ) -> Experience:
         """The team's answer to one question now, by the champion. Safe in several threads.
 
-        It is remembered only where the setting `remember_questions` says so. `hear` is told of
-        each role's answer while the team works.
+        It is remembered only where the setting `remember_questions` says so, and then masked.
+        `hear` is told of each role's answer while the team works.
 
         Raises:
             QuestionError: the question is empty or too long.
@@ -195,7 +218,9 @@ class Lab:
         answers = self.everyday_team.solve(task, context, hear)
         experience = Experience(task, tuple(answers), now)
         if self.settings.remember_questions:
-            self.memory.append([experience])
+            masked = self.settings.mask_questions
+            kept = self.masker.mask_experience(experience) if masked else experience
+            self.memory.append([kept])
         return experience
 
     @property

@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     min_examples_for_training: Annotated[int, Field(ge=1)] = 50
     """Examples, new since the last training, that a fine-tuning needs."""
 
-    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 20
-    """Passes over the training set of one fine-tuning."""
+    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 4
+    """Passes over the training set of one fine-tuning, with each example in several wordings."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of the adapter."""
@@ -99,7 +99,18 @@ class Settings(BaseSettings):
 
     remember_questions: bool = False
     """Whether questions that people ask are kept in memory, where dreams imitate their wording.
-    Off by default: a question may hold personal data."""
+    Off by default: masking finds most personal data in them, not all (docs/privacy.md)."""
+
+    mask_questions: bool = True
+    """Whether names, phone numbers, e-mail addresses, social security and case numbers are masked
+    in what people ask before it is kept anywhere."""
+
+    keep_questions_days: Annotated[int, Field(ge=0)] = 90
+    """Days after which questions that people asked are forgotten, at the end of a night; 0 means
+    never."""
+
+    phone_country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
+    """ISO code of the country whose phone numbers people write without a +."""
 
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads for tensor work; 0 means as many as this process has cores."""

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"records", "errors"},
     {"settings", "files"},
-    {"directory"},
+    {"directory", "privacy"},
     {"models"},
     {"memory", "agents", "training"},
     {"exploration"},
@@ -44,6 +44,8 @@ DOORS = {
         "dreamlab/orchestration/doctor.py",
         "flows/",
     },
+    "phonenumbers": {"dreamlab/privacy/"},
+    "faker": {"dreamlab/privacy/"},
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
     "flask": {"dreamlab/api/", "dreamlab/integration.py"},
@@ -115,3 +117,4 @@ def test_importing_the_command_line_loads_no_heavy_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not set(loaded) & {"torch", "transformers", "mlflow", "lancedb", "prefect", "peft"}
+    assert not set(loaded) & {"faker", "phonenumbers"}

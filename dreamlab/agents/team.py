@@ -19,12 +19,12 @@ from dreamlab.agents.experts import (
     SearchSpecialist,
     best,
 )
-from dreamlab.agents.language import clean
 from dreamlab.agents.lead import Decision, Lead
 from dreamlab.agents.render import render
 from dreamlab.agents.understanding import Reader, Reading
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
+from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Task
 
@@ -144,10 +144,10 @@ class Team:
             seconds=watch.lap(),
         )
         hear(recommendation)
-        own = decision = self.lead.decide(heeded, relevance, scores)
-        if heeded_notes:
-            alone, _ = self.recommendation.weigh(reading, relevance)
-            own = self.lead.decide(reading, relevance, alone)
+        backed = self.lead.backed(heeded, scores, proposal)
+        decision = self.lead.decide(heeded, relevance, backed)
+        alone, _ = self.recommendation.weigh(reading, relevance)
+        own = self.lead.decide(reading, relevance, alone)
         lead = Answer(
             Role.LEAD,
             own.referral,

@@ -57,19 +57,8 @@ def quieten() -> None:
 
 
 COMMANDS = (
-    *(
-        night,
-        dream,
-        trigger,
-        schedule,
-        finetune,
-        solve,
-        memories,
-        status,
-        versions,
-        rollback,
-        directory,
-    ),
+    *(night, dream, finetune, trigger, schedule, solve, memories),
+    *(status, versions, rollback, directory),
     *(up, down, doctor, queue),
 )
 for command in COMMANDS:

@@ -182,7 +182,7 @@ def _deployed(client: Any) -> Iterator[Finding]:
 def _worker(lab: Lab, client: Any) -> Finding:
     from prefect.exceptions import ObjectNotFound
 
-    if services.find(lab.settings.home, "serving"):
+    if services.find(lab.settings.home, scheduler.SERVING):
         return Finding("worker", "ok", "this machine serves the deployments")
     try:
         pool = client.read_work_pool(operating.POOL)

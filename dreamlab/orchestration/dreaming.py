@@ -18,6 +18,7 @@ from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
+from dreamlab.orchestration.retention import expire_questions
 from dreamlab.orchestration.window import Window
 from dreamlab.records import (
     Experience,
@@ -199,7 +200,7 @@ def reflect_on(lab: Lab, night: str) -> int:
 
 
 def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
-    """Tidy memory and account for the night; a night not `stopped` gets its manifest.
+    """Forget old questions, tidy memory and account for the night, with a manifest at its end.
 
     Args:
         lab: the lab that dreamt.
@@ -207,6 +208,7 @@ def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
         stopped: reason code of what ended the session before the plan was done; the night
             then keeps its plan, gets no manifest and is resumed by the next session.
     """
+    expire_questions(lab)
     lab.memory.optimize()
     report = account(lab, plan, stopped=stopped)
     folder = lab.settings.nights_path / plan.night

@@ -8,7 +8,7 @@ decided in `training/`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,15 +36,20 @@ from dreamlab.training.registry import FINE_TUNING, Version
 from dreamlab.training.replay import replay
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dreamlab.agents.team import Team
-    from dreamlab.models.evidence import Clue
 
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
 DENSE = "dense retrieval"
 
-HIDDEN_ONE_IN = 8
-"""One example in so many is learnt as if the phrase bank had not got its words."""
+WORDINGS, REPLAYED_WORDINGS = 10, 3
+"""Wordings in which a new and an earlier example are learnt."""
+
+HIDDEN = (("need", "group"), ("need",), ("group",), ("group",), (), (), (), ())
+"""Facets of which a row is learnt as if the phrase bank had not got its words; rows take turns, by
+hash."""
 
 Guard = Callable[[], None]
 """Asked before each step; raises where the work must stop."""
@@ -70,7 +75,8 @@ def gather(
     """The training to run now: an unfinished one, else a new one with its dataset exported.
 
     The parent is the champion. Examples that neither it nor a version before it was trained on
-    are new; earlier ones are replayed. A training without enough examples since the last is
+    are new; earlier ones are replayed, but for those of facets that the directory has no more.
+    Each is learnt in several wordings. A training without enough examples since the last is
     `skipped`, and nothing is written.
 
     Args:
@@ -86,7 +92,8 @@ def gather(
     champion = lab.registry.champion()
     if champion is None:
         raise RegistryError("no version is registered; run `dreamlab night` first")
-    known = examples(lab.memory.experiences())
+    experiences = lab.memory.experiences()
+    known = [e for e in examples(experiences) if lab.format.covers(e.chosen)]
     used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
     fresh = len(_untried(lab, known))
     needed = min_examples or lab.settings.min_examples_for_training
@@ -101,8 +108,8 @@ def gather(
         )
     new = [e for e in known if e.experience_id not in used]
     old = replay(new, [e for e in known if e.experience_id in used], seed)
-    chosen: list[Example] = [*new, *old]
-    hidden = [zlib.crc32(e.question.encode()) % HIDDEN_ONE_IN == 0 for e in chosen]
+    chosen = _reworded(lab, new, old, {e.id: e.task for e in experiences}, seed)
+    hidden = [HIDDEN[zlib.crc32(e.question.encode()) % len(HIDDEN)] for e in chosen]
     clues = lab.evidence.read([e.question for e in chosen], hidden)
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
     dataset = export(
@@ -124,6 +131,33 @@ def gather(
     lab.registry.log_dataset(run, dataset)
     write_atomic(_folder(lab, key) / TRAINING, to_json(training))
     return training
+
+
+def _reworded(
+    lab: Lab, new: Sequence[Example], old: Sequence[Example], tasks: Mapping[str, Task], seed: int
+) -> list[Example]:
+    """Each example in several wordings, none of them near to the benchmark."""
+    from dreamlab.exploration.rewording import reword
+    from dreamlab.training.benchmark import held_out, near_duplicate_check
+
+    lab.progress("wording the examples", 0, 1)
+    chosen = [*new, *old]
+    counts = [WORDINGS] * len(new) + [REPLAYED_WORDINGS] * len(old)
+    texts = reword(
+        [tasks[e.experience_id] for e in chosen],
+        counts,
+        seed,
+        lab.catalog,
+        lab.phrases,
+        near_duplicate_check(lab.benchmark.questions, lab.embedder.embed),
+        held_out=held_out,
+    )
+    lab.progress("wording the examples", 1, 1)
+    return [
+        replace(example, question=text)
+        for example, wordings in zip(chosen, texts, strict=True)
+        for text in wordings
+    ]
 
 
 def fresh_examples(lab: Lab) -> int:
@@ -302,13 +336,18 @@ def _team_answers(team: Team) -> Answering:
 
 def _dense_answers(lab: Lab) -> Answering:
     """Plain dense retrieval, the baseline: the five rows nearest to a question, whatever it is."""
-    ids = [service.id for service in lab.catalog.services]
+    from dreamlab.models.vectors import cached_vectors
 
-    def nearest(clue: Clue) -> Answer:
-        rows = (-clue.similarity).argsort()[:CITED_AT_MOST]
-        return Answer(Role.SEARCH, Referral(service_ids=tuple(ids[row] for row in rows)))
+    services = lab.catalog.services
+    rows = cached_vectors(
+        "rows", [service.text for service in services], lab.embedder, lab.settings.cache_path
+    )
 
-    return lambda texts: [nearest(clue) for clue in lab.evidence.read(texts)]
+    def nearest(similarity: np.ndarray) -> Answer:
+        found = (-similarity).argsort()[:CITED_AT_MOST]
+        return Answer(Role.SEARCH, Referral(service_ids=tuple(services[row].id for row in found)))
+
+    return lambda texts: [nearest(rows @ vector) for vector in lab.embedder.embed(list(texts))]
 
 
 def _run(lab: Lab, training: Training) -> str:

@@ -66,6 +66,8 @@ def arrange(settings: Settings, prefect_port: int, mlflow_port: int) -> Place:
     env = {"PREFECT_API_URL": api, "DREAMLAB_HOME": str(home), "DREAMLAB_MLFLOW_URL": pages}
     if tracking:
         env["DREAMLAB_TRACKING_URI"] = tracking
+    if own and own[0].name == "prefect":
+        env["PREFECT_HOME"] = str(home / "prefect")  # a server of the operator's needs its profile
     own += [answering(settings, env), worker(settings, env)]
     return Place(api, pages, tuple(own))
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dreamlab.agents.language import clean
 from dreamlab.errors import StorageError
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
+from dreamlab.models.language import clean
 from dreamlab.records import from_json, to_json
 
 WAITING, ANSWERED = "waiting", "answered"

@@ -180,6 +180,10 @@ def version_rows(versions: Sequence[Version]) -> tuple[list[str], list[list[str]
         ]
         for v in versions
     ]
+    if any(v.forgotten for v in versions):
+        heads.append("learnt from what was forgotten")
+        for row, version in zip(rows, versions, strict=True):
+            row.append(version.forgotten)
     return heads, rows
 
 

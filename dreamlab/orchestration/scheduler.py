@@ -25,6 +25,9 @@ from dreamlab.errors import SchedulerError
 from dreamlab.orchestration import services
 from dreamlab.settings import Settings
 
+SERVING = "serving"
+"""The service that a process is which serves the deployments."""
+
 LISTED_ZONE = "America/Los_Angeles"
 """The time zone that prefect.yaml is written in."""
 
@@ -191,13 +194,13 @@ def api(settings: Settings) -> Iterator[Any]:
 class Serving:
     """The deployments served by this process, without a Prefect server of the operator's.
 
-    Start it once on a machine: it does not look for another one (`filelock` it where several
-    processes of a host may try).
+    One process of a home serves; a server left behind by a killed one is taken over.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._server: services.Service | None = None
+        self._url = ""
         self._thread: threading.Thread | None = None
         self._runner: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -208,10 +211,15 @@ class Serving:
         """Start the server and the runner; returns the UI's address once runs are taken.
 
         Raises:
-            SchedulerError: either does not start in `timeout` seconds.
+            SchedulerError: either does not start in `timeout` seconds, or another process serves
+                this home already.
         """
+        home = self.settings.home
+        if services.find(home, "up") or services.find(home, SERVING):
+            raise SchedulerError(f"the deployments of {home} are served already")
         self._server = services.prefect_server(self.settings)
-        url = self._server.start(timeout)
+        url = self._url = self._server.start(timeout)
+        services.keep_this_process(home, SERVING)
         self._thread = threading.Thread(target=self._serve, args=(f"{url}/api",), daemon=True)
         self._thread.start()
         if not self._ready.wait(timeout) or self._failure:
@@ -226,6 +234,7 @@ class Serving:
         if self._thread:
             self._thread.join(30)
         if self._server:
+            services.forget(self.settings.home, SERVING)
             self._server.stop()
 
     def _serve(self, url: str) -> None:
@@ -254,8 +263,7 @@ class Serving:
     async def _stop_runner(self) -> None:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        assert self._server is not None
-        with temporary_settings({PREFECT_API_URL: f"{self._server.url}/api"}):
+        with temporary_settings({PREFECT_API_URL: f"{self._url}/api"}):
             await self._runner.astop()
 
 

@@ -18,6 +18,7 @@ from dreamlab.errors import (
     NothingToDo,
     QuestionError,
     RegistryError,
+    SchedulerError,
     StorageError,
 )
 from dreamlab.lab import Lab, open_lab
@@ -116,11 +117,20 @@ def run_flow(flow: Any, **parameters: Any) -> Any:
     killed parent.
 
     Raises:
-        DreamLabError: what the plain function raises.
+        DreamLabError: what the plain function raises, or the Prefect API cannot be reached.
     """
     if not server_configured():
         return flow.fn(**parameters)
-    return runs.outcome(flow(**parameters, return_state=True))
+    try:
+        state = flow(**parameters, return_state=True)
+    except RuntimeError as error:
+        if "Failed to reach API" not in str(error):
+            raise
+        raise SchedulerError(
+            "the Prefect server cannot be reached; start it, or unset PREFECT_API_URL to run "
+            f"without one ({error})"
+        ) from None
+    return runs.outcome(state)
 
 
 def keep_to(budget: Budget) -> None:

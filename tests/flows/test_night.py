@@ -181,3 +181,24 @@ def test_a_question_is_answered_and_not_kept_by_default(lab: Lab) -> None:
     assert answer.answers[0].role == Role.TEAM
     assert answer.answers[0].referral.service_ids
     assert lab.memory.experiences() == []
+
+
+def test_a_remembered_question_is_masked_in_memory_and_on_disk(
+    tmp_path: Path, opening: Opening
+) -> None:
+    lab = opening(tmp_path / "home", remember_questions=True)
+    tasks.use_lab(lab)
+    question = "My name is Xochitl Barrera, 661-555-0142, where is a hot meal in Delano?"
+    told = tasks.run_flow(solve_task, task=question)
+    assert told.task.question == question  # who asks is shown what was asked
+    kept = lab.memory.experiences()[0]
+    assert kept.task.question == "My name is [NAME], [PHONE], where is a hot meal in Delano?"
+    assert kept.answers[0].referral == told.answers[0].referral
+    files = [p.read_bytes() for p in lab.settings.home.rglob("*") if p.is_file()]
+    assert any(b"hot meal in Delano" in content for content in files)
+    assert not any(word in content for content in files for word in (b"Xochitl", b"555-0142"))
+
+
+def test_masking_can_be_switched_off(tmp_path: Path, opening: Opening) -> None:
+    lab = opening(tmp_path / "home", mask_questions=False)
+    assert lab.mask("I am Rosa Delgado") == "I am Rosa Delgado"

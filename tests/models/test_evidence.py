@@ -74,6 +74,13 @@ def test_a_hidden_question_is_read_as_if_the_bank_had_not_got_its_words(
     evidence: Evidence,
 ) -> None:
     question = "where do I get section 8 in Taft"
-    hidden = evidence.read([question], [True])[0].prompt
+    hidden = evidence.read([question], [("need",)])[0].prompt
     assert "<need:housing>" not in hidden.split("maybe")[0]
     assert hidden != evidence.read([question])[0].prompt
+
+
+def test_one_facet_is_hidden_without_the_other(evidence: Evidence) -> None:
+    question = "food for seniors"
+    hidden = evidence.read([question], [("group",)])[0].prompt
+    assert hidden.startswith("<need:food>")
+    assert " maybe <group:" in hidden or " likely <group:" in hidden
