@@ -110,11 +110,11 @@ class Evidence:
         far = outside.nearest.max(initial=0.0)
         inside = (need.nearest.max(initial=0.0) + cosines.max(initial=0.0)) / 2
         parts = [
+            self._field(question),
             self._suggested("need", need, _standard(self._votes(cosines)), NEEDS),
             self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
             self._place(question),
             _distance(far - inside),
-            self._field(question),
         ]
         said_needs = {
             n for n, s in zip(self._catalog.needs, need.nearest, strict=True) if s >= SAID
