@@ -35,10 +35,6 @@ def dream_session(
     budget = tasks.open_session(force=force)
     tasks.first_version(budget)
     plan = tasks.plan(budget, count, strategy, need, group, seed, again, force)
-    stopped = ""
-    for batch in tasks.batches(plan):
-        if stopped := tasks.spent(budget):
-            break
-        tasks.solve(budget, plan, batch)
+    stopped = tasks.solve_all(budget, plan)
     tasks.reflect(plan)
     return tasks.close(plan, stopped)

@@ -58,7 +58,8 @@ def schedule(lab: Lab, hosted: bool, resume: bool) -> None:
     check_dream_time(lab.settings)
     lab.check_home()
     with sessions.alone(lab.settings, sessions.SCHEDULE, timeout=5):
-        if services.find(lab.settings.home, "worker") or scheduler.configured_api():
+        up = services.running(lab.settings.home).keys() & {"up", "worker"}
+        if up or scheduler.configured_api():
             if resume:
                 sessions.set_schedule(lab.settings, active=True)
             click.echo(f"Prefect keeps the schedule: {scheduler.api_url(lab.settings)}")

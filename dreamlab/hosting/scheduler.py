@@ -230,8 +230,10 @@ class Keeper:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "dreamlab", "schedule", "--hosted"]
-                + (["--resume"] if resume else []),
+                [
+                    *(sys.executable, "-m", "dreamlab", "schedule", "--hosted"),
+                    "--resume" if resume else "--as-it-is",
+                ],
                 env={**os.environ, **to_environment(self._settings)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

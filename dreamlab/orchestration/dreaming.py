@@ -6,6 +6,7 @@ keyed by night and task, and the manifest is written last. It decides nothing ab
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ from dreamlab.records import (
 from dreamlab.training.registry import NIGHTS
 
 R = TypeVar("R")
+_writing = threading.Lock()  # batches may be under way in several threads; memory has one writer
 BATCH = 12
 """Dreams solved in one step: the window is asked between steps."""
 PLAN, MANIFEST, REPORT = "plan.json", "manifest.json", "report.md"
@@ -187,7 +189,8 @@ def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
                 task, tuple(answers), lab.now(), outcome.verified, outcome.score, outcome.reasons
             )
         )
-    return lab.memory.append(experiences)
+    with _writing:
+        return lab.memory.append(experiences)
 
 
 def reflect_on(lab: Lab, night: str) -> int:
