@@ -21,7 +21,7 @@ from dreamlab.directory.words import words
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.language import in_english, language_of
 from dreamlab.models.vectors import Embedding, cached_vectors
-from dreamlab.records import FACT_FIELDS, Referral
+from dreamlab.records import FACT_FIELDS, Referral, Service
 
 ROWS = 20
 """Nearest rows that vote for their needs."""
@@ -38,8 +38,9 @@ FAR, DIM = -0.05, -0.17
 """Leads, in cosine, of phrases outside the directory over phrases and rows inside: half of the
 refusals of the deciding half lie above the first, a quarter of the other questions above the
 second."""
-FIELDS = 2
-"""Fields shown of a question that names a service, the likeliest first."""
+FIELDS, NAMED = 2, 0.75
+"""Fields shown of a question that names a service, the likeliest first, and the score from which
+they are all that is shown: of such dreams 92 % ask for a fact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +110,20 @@ class Evidence:
         outside = self._outside.similarities(vector, said, "need" in hide)
         far = outside.nearest.max(initial=0.0)
         inside = (need.nearest.max(initial=0.0) + cosines.max(initial=0.0)) / 2
-        parts = [
-            self._field(question),
+        facets = [
             self._suggested("need", need, _standard(self._votes(cosines)), NEEDS),
             self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
             self._place(question),
-            _distance(far - inside),
         ]
+        named = self._catalog.named(question, 1)
+        if named:
+            others = facets if named[0].score < NAMED else []
+            facets = [self._fields_of(named[0].service, question), *others]
+        parts = (*facets, _distance(far - inside), question)
         said_needs = {
             n for n, s in zip(self._catalog.needs, need.nearest, strict=True) if s >= SAID
         }
-        prompt = " ".join(part for part in (*parts, question) if part)
+        prompt = " ".join(part for part in parts if part)
         return Clue(prompt, cosines, frozenset(said_needs))
 
     def _votes(self, cosines: np.ndarray) -> np.ndarray:
@@ -142,12 +146,8 @@ class Evidence:
         referral = Referral(needs=(value,)) if kind == "need" else Referral(groups=(value,))
         return self._format.encode(referral)
 
-    def _field(self, question: str) -> str:
-        """Of a question that names a service, the fields that the rest of it may ask for."""
-        named = self._catalog.named(question, 1)
-        if not named:
-            return ""
-        service = named[0].service
+    def _fields_of(self, service: Service, question: str) -> str:
+        """The fields that the rest of a question which names a service may ask for."""
         name = {*words(service.name), *words(service.organization)}
         rest = " ".join(word for word in words(question) if word not in name)
         read = in_english(rest, language_of(question))
