@@ -33,6 +33,10 @@ DOORS = {
     "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
+    "openai": {"dreamlab/agents/models.py"},
+    "tenacity": {"dreamlab/agents/models.py"},
+    "circuitbreaker": {"dreamlab/agents/models.py"},
+    "sqlite3": {"dreamlab/agents/ledger.py", "dreamlab/training/registry.py"},
     "pickle": set(),
 }
 SOURCES = sorted([*ROOT.glob("dreamlab/**/*.py"), *ROOT.glob("flows/*.py")])
@@ -98,4 +102,5 @@ def test_importing_the_command_line_loads_no_heavy_library() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not set(loaded) & {"torch", "transformers", "mlflow", "lancedb", "prefect", "peft"}
+    heavy = {"torch", "transformers", "mlflow", "lancedb", "prefect", "peft", "openai"}
+    assert not set(loaded) & heavy
