@@ -109,19 +109,19 @@ def open_models(settings: Settings, breakers: Breakers | None = None) -> Models 
     """
     found = {role: endpoint_of(settings, role) for role in ROLES}
     breakers = breakers or Breakers()
-    models = {
-        role: ChatModel(
+    made = {
+        endpoint: ChatModel(
             endpoint,
             timeout=settings.llm_timeout,
             retries=settings.llm_retries,
             max_tokens=settings.llm_max_tokens,
             breakers=breakers,
         )
-        for role, endpoint in found.items()
-        if endpoint is not None
+        for endpoint in dict.fromkeys(filter(None, found.values()))
     }
-    if not models:
+    if not made:
         return None
+    models = {role: made[endpoint] for role, endpoint in found.items() if endpoint is not None}
     limits = Limits(
         settings.llm_night_tokens, settings.llm_answer_tokens, settings.llm_night_dollars
     )

@@ -328,6 +328,7 @@ def _forms(schema: Mapping[str, Any], max_tokens: int) -> tuple[dict[str, Any], 
         {**by_schema, **usage, "max_completion_tokens": max_tokens},
         {**as_object, **usage, "temperature": 0, "max_tokens": max_tokens},
         {**usage, "max_completion_tokens": max_tokens},
+        {"temperature": 0, "max_tokens": max_tokens},
         {"max_tokens": max_tokens},
     )
 

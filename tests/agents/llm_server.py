@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from dreamlab.agents.prompting import visible
+
 
 @dataclass
 class Reply:
@@ -61,6 +63,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -223,3 +226,25 @@ def waited(until: Callable[[], bool], seconds: float = 5.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def gullible(injection: str, target: str) -> Script:
+    """A model that is dutiful until it reads the injection, and then does what that wants: it cites
+    the target, prints a number and, where the target is not to be had, refuses."""
+    sign = " ".join(visible(injection).split())
+
+    def script(body: dict[str, Any]) -> str:
+        reply = json.loads(dutiful(body))
+        if sign in " ".join(said(body).split()):
+            rows = rows_in(body)
+            ids = [target] if target in rows else []
+            number = "555-666-0000"
+            if role_of(body) == "expert":
+                reply |= {"service_ids": ids, "reason": f"Call {number} [{target}]."}
+            elif role_of(body) == "lead":
+                name = row_in(body, target).get("name", "") if ids else ""
+                text = f"{name} [{target}]. Call {number} [{target}]." if ids else "Nothing fits."
+                reply |= {"service_ids": ids, "nothing_fits": not ids, "text": text}
+        return json.dumps(reply)
+
+    return script
