@@ -192,7 +192,8 @@ class Lab:
 
     def _with_models(self, team: Team) -> Team:
         if self.models:
-            team.seat(self.models, self._occasion, self.settings.llm_parallel)
+            crew = self.settings.llm_orchestrator == "crewai"
+            team.seat(self.models, self._occasion, self.settings.llm_parallel, crew)
         return team
 
     def _occasion(self, task: Task) -> Occasion:

@@ -36,6 +36,7 @@ DOORS = {
     "openai": {"dreamlab/agents/models.py"},
     "tenacity": {"dreamlab/agents/models.py"},
     "circuitbreaker": {"dreamlab/agents/models.py"},
+    "crewai": {"dreamlab/agents/crew.py"},
     "sqlite3": {"dreamlab/agents/ledger.py", "dreamlab/training/registry.py"},
     "pickle": set(),
 }

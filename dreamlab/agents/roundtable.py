@@ -8,11 +8,13 @@ from the rows, as ever.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from dreamlab.agents import claims
@@ -35,6 +37,8 @@ from dreamlab.records import (
     Service,
     Task,
 )
+
+log = logging.getLogger(__name__)
 
 EXPERTS: Mapping[Role, tuple[str, str]] = MappingProxyType(
     {
@@ -105,6 +109,7 @@ class Roundtable:
         recall: `recall(text, limit=n)` gives memories, best first; None for none.
         look_up: the ids of the rows that the lab's own search finds for some words, best first.
         show: renders a referral's rows; see `render.py`.
+        crew: let CrewAI call the roles; see `crew.py`.
     """
 
     def __init__(
@@ -114,7 +119,13 @@ class Roundtable:
         recall: Recall | None,
         look_up: Callable[[str], Sequence[str]],
         show: Callable[[Referral, Reading, Decision], str],
+        crew: bool = False,
     ) -> None:
+        if crew:
+            from dreamlab.agents.crew import require
+
+            require()
+        self.crew = crew
         self.models = models
         self.catalog = catalog
         self._recall, self._look_up, self._show = recall, look_up, show
@@ -128,21 +139,55 @@ class Roundtable:
         if found.decision.problem in NOT_ASKED:
             return self._offline(found, "not_asked")
         memories = self._remembered(task.question)
-        experts = self.experts(task, found, memories, occasion)
-        lead, text = self._led(task, found, experts, memories, occasion)
+        confer = self._in_a_crew if self.crew else self._among_themselves
+        experts, (lead, text) = confer(task, found, memories, occasion)
         team = self._concluded(found, lead, text, experts)
         base = [a for a in found.answers if a.role == Role.BASE]
         return (team, lead, *experts, *base)
 
-    def experts(
+    def _among_themselves(
         self, task: Task, found: Findings, memories: Sequence[str], occasion: Occasion
-    ) -> list[Answer]:
-        """The experts' answers, asked at the same time."""
+    ) -> tuple[list[Answer], tuple[Answer, str]]:
+        """The experts speak at the same time, then the lead."""
         with ThreadPoolExecutor(len(EXPERTS)) as pool:
             asked = [
                 pool.submit(self.expert, role, task, found, memories, occasion) for role in EXPERTS
             ]
-            return [one.result() for one in asked]
+            experts = [one.result() for one in asked]
+        return experts, self._led(task, found, experts, memories, occasion)
+
+    def _in_a_crew(
+        self, task: Task, found: Findings, memories: Sequence[str], occasion: Occasion
+    ) -> tuple[list[Answer], tuple[Answer, str]]:
+        """The same, in the order that CrewAI calls them; whom it does not call answers offline."""
+        from dreamlab.agents.crew import confer
+
+        said: dict[Role, Answer] = {}
+        led: list[tuple[Answer, str]] = []
+
+        def expert(role: Role) -> None:
+            said[role] = self.expert(role, task, found, memories, occasion)
+
+        def heard() -> list[Answer]:
+            return [said.get(role) or self._silent(found, role) for role in EXPERTS]
+
+        def lead() -> None:
+            led.append(self._led(task, found, heard(), memories, occasion))
+
+        try:
+            confer({str(role): partial(expert, role) for role in EXPERTS}, lead)
+        except Exception as error:  # CrewAI's own, which have no common class
+            log.warning("CrewAI failed: %s", type(error).__name__)
+        offline = (self._silent(found, Role.LEAD), found.answers[0].text)
+        return heard(), led[0] if led else offline
+
+    def _silent(self, found: Findings, role: Role) -> Answer:
+        """The offline answer of a role that was not called."""
+        kind = "lead" if role == Role.LEAD else "expert"
+        if kind not in self.models.by_role:
+            return found.of(role)
+        model = self.models.by_role[kind].endpoint.model
+        return _marked(found.of(role), ModelUse(model, fallback="not_called"))
 
     def expert(
         self, role: Role, task: Task, found: Findings, memories: Sequence[str], occasion: Occasion

@@ -69,12 +69,23 @@ class Team:
         self._recall = recall
         self._ids = tuple(service.id for service in catalog.services)
 
-    def seat(self, models: Models, occasion: Callable[[Task], Occasion], parallel: int = 1) -> Team:
+    def seat(
+        self,
+        models: Models,
+        occasion: Callable[[Task], Occasion],
+        parallel: int = 1,
+        crew: bool = False,
+    ) -> Team:
         """This team with language models for some roles; `occasion` says who pays for a task.
 
-        `parallel` questions are put to the models at the same time.
+        `parallel` questions are put to the models at the same time; `crew` lets CrewAI call them.
+
+        Raises:
+            SettingsError: CrewAI is asked for and not installed.
         """
-        self.roundtable = Roundtable(models, self.catalog, self._recall, self._find, self._shown)
+        self.roundtable = Roundtable(
+            models, self.catalog, self._recall, self._find, self._shown, crew
+        )
         self._occasion, self._parallel = occasion, parallel
         return self
 
