@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 
@@ -30,6 +30,9 @@ COUNTS = frozenset(("one", "two", "three", "four", "five", "dos", "tres", "cuatr
 """Numbers in words, which a sentence that cites nothing may use: "Here are two places."."""
 
 IDEA = "Idea:"
+
+SAID_IN = tuple(f for f in fields(Service) if f.name not in ("id", "source_url", "source_date"))
+"""The columns that say something of a service."""
 
 CLAUSE = re.compile(r"[.;:!?\n,]+|\bbut\b")
 _END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:St|Dr|Mr|No|Co)\.)(?<!\b[ap]\.m\.)\s+(?=\S)")
@@ -129,7 +132,7 @@ class _Evidence:
     @classmethod
     @cache
     def of(cls, rows: tuple[Service, ...], helpline: str) -> _Evidence:
-        texts = [_text(value) for row in rows for value in astuple(row) if value]
+        texts = [_text(getattr(row, f.name)) for row in rows for f in SAID_IN]
         clauses = [part for text in texts for part in CLAUSE.split(text) if part.strip()]
         words = frozenset().union(*(stems(text) for text in texts))
         numbers = frozenset().union(*map(numbers_in, (*texts, helpline)))

@@ -301,7 +301,7 @@ class Roundtable:
         if reply.nothing_fits:
             if reply.service_ids:
                 return "nothing_fits is true although service_ids are given"
-            if found.plain and found.decision.referral.service_ids:
+            if found.reading.said_needs and found.decision.referral.service_ids:
                 return "nothing_fits is true although rows fit the words of the question"
         elif not reply.service_ids:
             return "service_ids is empty although nothing_fits is false"
