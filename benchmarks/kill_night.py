@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, learning
 from dreamlab.settings import load_settings
 

@@ -29,7 +29,7 @@ from dreamlab.agents.claims import CLAUSE, check, denies
 from dreamlab.agents.screening import harmless, suspicious
 from dreamlab.agents.team import Team
 from dreamlab.directory.catalog import Catalog
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.records import Service, Task
 from dreamlab.settings import Settings
 from tests.agents.injections import INJECTIONS

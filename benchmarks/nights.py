@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from dreamlab.cli.common import progress_bars
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import learning, report, tasks
 from dreamlab.settings import load_settings
 from flows.dream_session import dream_session

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamlab.agents.team import Team
-from dreamlab.integration import Lab, open_lab
+from dreamlab.lab import Lab, open_lab
 from dreamlab.records import Experience, Task
 from dreamlab.settings import load_settings
 

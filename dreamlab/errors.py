@@ -61,5 +61,23 @@ class WindowClosed(DreamLabError):
     exit_code = 3
 
 
+class Drained(WindowClosed):
+    """The window closed while work was under way; what was done is kept and resumed."""
+
+
 class NightError(DreamLabError):
     """A night cannot be dreamt or came out empty."""
+
+
+class NothingToDo(NightError):
+    """A run that is in order and has nothing to do: done already, not due, under way elsewhere."""
+
+
+class SchedulerError(DreamLabError):
+    """The Prefect server, a deployment or a service of the lab is missing or refuses."""
+
+
+class UnderWay(DreamLabError):
+    """What was asked for is under way already, here or in another process."""
+
+    exit_code = 4

@@ -1,288 +1,57 @@
-"""The composition root: one `Lab` holds the parts of an installation, each opened when first used.
+"""Dream Lab in a host application: three lines, and a Flask application has a team that dreams.
 
-Everything above (dreaming, learning, flows, faces) works on a `Lab`; nothing below knows of it.
+    from dreamlab.integration import init_dream_lab
+    app.config["DREAM_LAB_CONFIG"] = {...}
+    dream_team, dream_scheduler = init_dream_lab(app)
+
+It loads no model, no Prefect and no MLflow: each part opens when it is first needed.
 """
 
 from __future__ import annotations
 
-import threading
-import uuid
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
-from dreamlab.errors import StorageError
-from dreamlab.records import Experience, Memory, Referral, Task
-from dreamlab.settings import Settings, load_settings
+from dreamlab.hosting.process import HostedLab
+from dreamlab.hosting.scheduler import DreamScheduler
+from dreamlab.hosting.team import DreamTeam
+from dreamlab.lab import Lab, open_lab
+from dreamlab.settings import from_config
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from flask import Flask
 
-    from dreamlab.agents.asking import Models, Occasion
-    from dreamlab.agents.base import BaseModel
-    from dreamlab.agents.team import Team
-    from dreamlab.directory.catalog import Catalog
-    from dreamlab.directory.phrases import PhraseBank
-    from dreamlab.memory.reflection import LookBack
-    from dreamlab.memory.store import MemoryStore
-    from dreamlab.models.completion import CompletionFormat
-    from dreamlab.models.embedding import Embedder
-    from dreamlab.models.evidence import Evidence
-    from dreamlab.training.benchmark import Benchmark
-    from dreamlab.training.registry import Registry
+__all__ = ["DreamScheduler", "DreamTeam", "Lab", "init_dream_lab", "open_lab"]
 
-Clock = Callable[[], datetime]
+CONFIG = "DREAM_LAB_CONFIG"
+EXTENSION = "dream_lab"
 
 
-Progress = Callable[[str, int, int], None]
-"""Told of long work: what is being done, steps done, steps in all."""
+def init_dream_lab(app: Flask | None = None) -> tuple[DreamTeam, DreamScheduler]:
+    """The team and the scheduler of this installation, for a Flask application or without one.
 
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Lab:
-    """The parts of one installation. Opening a lab costs nothing; each part opens when asked for.
-
-    Args:
-        settings: what this place is like.
-        clock: returns the present as an aware datetime; tests give their own.
-    """
-
-    def __init__(self, settings: Settings, clock: Clock = _utc_now) -> None:
-        self.settings = settings
-        self.now = clock
-        self.progress: Progress = _silent
-        self._bases = lru_cache(maxsize=2)(self._load_base)
-        self._loading = threading.Lock()
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        """The directory answered from."""
-        from dreamlab.directory.catalog import open_directory
-
-        return open_directory(self.settings.directory, self.settings)
-
-    @cached_property
-    def phrases(self) -> PhraseBank:
-        """How people speak of the directory's needs and groups."""
-        from dreamlab.directory.phrases import load_phrases
-
-        return load_phrases(self.catalog)
-
-    @cached_property
-    def embedder(self) -> Embedder:
-        """The sentence encoder shared by memory, search and the checks."""
-        from dreamlab.models.embedding import open_embedder
-
-        return open_embedder(self.settings)
-
-    @cached_property
-    def memory(self) -> MemoryStore:
-        """The lab's memory."""
-        from dreamlab.memory.store import open_store
-
-        self.check_home()
-        return open_store(self.settings, self.embedder)
-
-    @cached_property
-    def registry(self) -> Registry:
-        """The model registry and run tracking."""
-        from dreamlab.training.registry import Registry
-
-        return Registry(self.settings)
-
-    @cached_property
-    def benchmark(self) -> Benchmark:
-        """The questions that versions are measured on, and never trained on."""
-        from dreamlab.training.benchmark import load_benchmark
-
-        return load_benchmark(self.catalog)
-
-    @cached_property
-    def format(self) -> CompletionFormat:
-        """What the base model may write about this directory."""
-        from dreamlab.models.completion import CompletionFormat
-
-        return CompletionFormat(self.catalog.needs, self.catalog.groups, self.catalog.places)
-
-    @cached_property
-    def evidence(self) -> Evidence:
-        """What the base model reads before a question."""
-        from dreamlab.models.evidence import Evidence
-
-        return Evidence(self.catalog, self.phrases, self.embedder, self.settings.cache_path)
-
-    @cached_property
-    def models(self) -> Models | None:
-        """The language models that the settings name; None in a lab that needs none.
-
-        Raises:
-            SettingsError: an endpoint is named in part, or the client is not installed.
-        """
-        s = self.settings
-        urls = (s.llm_url, s.llm_lead_url, s.llm_expert_url, s.llm_judge_url)
-        names = (s.llm_model, s.llm_lead_model, s.llm_expert_model, s.llm_judge_model)
-        if not any((*urls, *names)):
-            return None
-        from dreamlab.agents.asking import open_models
-
-        return open_models(s)
-
-    def base_from(self, adapter: Path | None, version: str) -> BaseModel:
-        """The base model with an adapter (None: as it was before any training)."""
-        from dreamlab.agents.base import BaseModel
-        from dreamlab.models.decoder import load_decoder
-
-        decoder = load_decoder(self.settings.base_model, adapter, self.format, self.settings)
-        return BaseModel(decoder, self.format, self.catalog, version, self.evidence)
-
-    def base(self, version: str = "") -> BaseModel | None:
-        """The registered base model `version`; by default the champion; None if there is none.
-
-        Raises:
-            RegistryError: the version is missing or its files are damaged.
-        """
-        if not version:
-            champion = self.registry.champion()
-            if champion is None:
-                return None
-            version = str(champion.number)
-        with self._loading:
-            return self._bases(version)
-
-    def _load_base(self, version: str) -> BaseModel:
-        return self.base_from(self.adapter(int(version)), version)
-
-    def adapter(self, number: int) -> Path | None:
-        """The adapter folder of a registered version; None for the untouched one.
-
-        Raises:
-            RegistryError: the version is missing or its files are damaged.
-        """
-        return None if self.registry.version(number).untouched else self.registry.fetch(number)
-
-    def team(self, base: BaseModel | None, before_night: str = "") -> Team:
-        """A team with this base model that recalls only what earlier nights left.
-
-        A night must not recall itself: its result would depend on where it was interrupted.
-        """
-        from dreamlab.agents.team import Team
-
-        def recall(text: str, limit: int = 5) -> list[Memory]:
-            return self.memory.recall(text, limit=limit, before_night=before_night or None)
-
-        return Team(
-            self.catalog, self.phrases, self.embedder, recall, base, self.settings.cache_path
-        )
-
-    def night_team(self, version: str, night: str) -> Team:
-        """The team of one night: base model `version` (none if empty), memories before it."""
-        key = (version, night)
-        if self._nightly is None or self._nightly[0] != key:
-            base = self.base(version) if version else None
-            self._nightly = (key, self._with_models(self.team(base, night)))
-        return self._nightly[1]
-
-    def _with_models(self, team: Team) -> Team:
-        if self.models:
-            crew = self.settings.llm_orchestrator == "crewai"
-            team.seat(self.models, self._occasion, self.settings.llm_parallel, crew)
-        return team
-
-    def _occasion(self, task: Task) -> Occasion:
-        """Who pays for a task: the night it is dreamt in, or the day it is asked on. What people
-        ask is kept by the models' ledger only where it is kept at all."""
-        from dreamlab.agents.asking import Occasion
-        from dreamlab.records import TaskKind
-
-        asked = task.kind == TaskKind.ASKED
-        account = task.night if asked else self.account
-        return Occasion(account, task.key, not asked or self.settings.remember_questions)
-
-    @property
-    def has_language_lead(self) -> bool:
-        """Whether the lead is a language model."""
-        return self.models is not None and "lead" in self.models.by_role
-
-    def look_back(self, night: str) -> LookBack | None:
-        """What asks the lead to look back on a night; None where it is no language model."""
-        if not self.has_language_lead:
-            return None
-        from dreamlab.agents.asking import Occasion
-
-        team = self._nightly[1] if self._nightly else self._with_models(self.team(None, night))
-        if team.roundtable is None:
-            return None
-        return partial(
-            team.roundtable.look_back, occasion=Occasion(self.account, f"{night}/reflection")
-        )
-
-    account = ""
-    """The night whose budget pays for the dreams of the session that runs now."""
-
-    def solve(self, question: str, context: Referral | None = None) -> Experience:
-        """The team's answer to one question now, by the champion.
-
-        It is remembered only where the setting `remember_questions` says so.
-
-        Raises:
-            QuestionError: the question is empty or too long.
-        """
-        now = self.now()
-        question = question.encode("utf-8", "replace").decode()  # a shell can pass half a character
-        # "asked" sorts before "day" and "night": the dreams of the same date may recall it.
-        night = f"{now.astimezone(self.settings.zone).date()}-asked"
-        task = Task(f"q{uuid.uuid4().hex[:12]}", question, night=night)
-        answers = self.everyday_team.solve(task, context)
-        experience = Experience(task, tuple(answers), now)
-        if self.settings.remember_questions:
-            self.memory.append([experience])
-        return experience
-
-    @property
-    def everyday_team(self) -> Team:
-        """The team that answers people: the champion, and all memories."""
-        base = self.base()
-        if self._everyday is None or self._everyday[0] is not base:
-            self._everyday = (base, self._with_models(self.team(base)))
-        return self._everyday[1]
-
-    _nightly: tuple[tuple[str, str], Team] | None = None
-    _everyday: tuple[BaseModel | None, Team] | None = None
-
-    def asked(self, limit: int = 200) -> Sequence[Experience]:
-        """What users asked lately, the newest last; empty where questions are not remembered."""
-        from dreamlab.records import TaskKind
-
-        return [e for e in self.memory.experiences() if e.task.kind == TaskKind.ASKED][-limit:]
-
-    def check_home(self) -> None:
-        """Make the data folder and try to write in it.
-
-        Raises:
-            StorageError: it cannot be made or written.
-        """
-        from dreamlab.files import write_atomic
-
-        home = self.settings.home
-        if home.exists() and not home.is_dir():
-            raise StorageError(
-                f"{home} is a file, not a folder; set DREAMLAB_HOME to another place"
-            )
-        write_atomic(home / ".writable", "")
-
-
-def open_lab(settings: Settings | None = None, clock: Clock = _utc_now) -> Lab:
-    """A lab for these settings, by default those of the environment.
+    With an application its `DREAM_LAB_CONFIG` holds the settings (without one, the environment),
+    it gets the web API at `/api/dream_lab` and the commands `flask dream …`, and, unless
+    `auto_schedule_dreams` is off, it begins to dream on schedule. Called again for the same
+    application, it gives what it gave before.
 
     Raises:
-        SettingsError: a setting is unknown or has a bad value.
+        SettingsError: a key of the configuration is unknown or has a bad value.
+        ModuleNotFoundError: the extra `dreamlab[flask]` is not installed.
     """
-    return Lab(settings or load_settings(), clock)
+    if app is not None and EXTENSION in app.extensions:
+        known: tuple[DreamTeam, DreamScheduler] = app.extensions[EXTENSION]
+        return known
+    settings = from_config(app.config.get(CONFIG, {}) if app is not None else {})
+    hosted = HostedLab(settings)
+    team, scheduler = DreamTeam(hosted), DreamScheduler(hosted)
+    if app is None:
+        return team, scheduler
+    from dreamlab.api.blueprint import register
+    from dreamlab.api.commands import dream_commands, in_a_command
+
+    register(app, hosted, team, scheduler)
+    app.cli.add_command(dream_commands(hosted))
+    app.extensions[EXTENSION] = (team, scheduler)
+    if settings.auto_schedule_dreams and not in_a_command():
+        scheduler.keep_schedule()
+    return team, scheduler

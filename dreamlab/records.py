@@ -215,6 +215,11 @@ class Experience:
         """The experience's key: that of its task."""
         return self.task.key
 
+    @property
+    def text(self) -> str:
+        """The team's answer, as a person reads it."""
+        return self.answers[0].text
+
     def answer(self, role: Role) -> Answer | None:
         """The answer of one role, or None if it gave none."""
         return next((a for a in self.answers if a.role == role), None)
@@ -429,8 +434,9 @@ class NightReport:
 
     `dropped` counts reason codes of everything planned that did not become an example. An empty
     night is a failure: `problem` says why. `base_right` counts the checkable dreams that the base
-    model alone got right. `forced` records a run outside the window. `models` sums up what the
-    language models had to do with it: calls, tokens, dollars, fallbacks, cut; empty without any.
+    model alone got right. `forced` records a run outside the window. `run_id` is the MLflow run.
+    `models` sums up what the language models had to do with it: calls, tokens, dollars, fallbacks,
+    cut; empty without any.
     """
 
     night: str
@@ -454,6 +460,7 @@ class NightReport:
     forced: bool = False
     complete: bool = True
     problem: str = ""
+    run_id: str = ""
     models: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -6,7 +6,9 @@ What differs from run to run is a flow's parameter or a command's option, not a 
 from __future__ import annotations
 
 import difflib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -31,6 +33,12 @@ class Settings(BaseSettings):
     home: Path = Path("~/.dreamlab")
     """Folder of everything the lab writes: memory, nights, runs, versions."""
 
+    memory_path: Path = Field(default_factory=lambda data: data["home"] / "memory")
+    """Folder of the LanceDB store."""
+
+    training_data_path: Path = Field(default_factory=lambda data: data["home"] / "training")
+    """Folder of exported datasets and checkpoints, one folder for each training."""
+
     directory: str = "kern"
     """The directory answered from: the name of a shipped or imported one."""
 
@@ -49,6 +57,12 @@ class Settings(BaseSettings):
     time_zone: str = "America/Los_Angeles"
     """IANA time zone of the window."""
 
+    auto_schedule_dreams: bool = True
+    """Whether a host application begins to dream on schedule as soon as it starts."""
+
+    dream_time: Annotated[str, Field(pattern=r"^([01]?\d|2[0-3]):[0-5]\d$")] = "02:00"
+    """Local time, in `time_zone`, at which scheduled dreaming starts; inside the window."""
+
     dream_duration: Annotated[int, Field(ge=1, le=24 * 60)] = 60
     """Minutes that the dreams of one night may take, training not counted."""
 
@@ -58,11 +72,31 @@ class Settings(BaseSettings):
     dream_strategy: Literal["breadth", "random", "weakness"] = "weakness"
     """How dreams are chosen when the run does not say."""
 
+    late_runs: Literal["latest", "skip"] = "latest"
+    """What becomes of scheduled runs that start late, inside the window: the latest of those
+    missed is caught up, or all are skipped."""
+
+    late_after: Annotated[int, Field(ge=1)] = 30
+    """Minutes after its scheduled time from which a run counts as late."""
+
+    retry_seconds: Annotated[float, Field(gt=0, le=600)] = 10
+    """Pause before a failed step is tried again; doubled each time, five times at most."""
+
+    batches_at_once: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Batches of dreams under way at once in a flow run. One is best where the team computes on
+    this machine's cores; more where it waits for language models or has a cluster."""
+
+    task_runner: Literal["threads", "dask", "ray"] = "threads"
+    """What runs them: threads of the flow run, or a Dask or Ray cluster (extras of these names)."""
+
+    cluster_address: str = ""
+    """Address of that cluster; empty starts one on this machine for each night."""
+
     min_examples_for_training: Annotated[int, Field(ge=1)] = 50
     """Examples, new since the last training, that a fine-tuning needs."""
 
-    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 20
-    """Passes over the training set of one fine-tuning."""
+    training_epochs: Annotated[float, Field(gt=0, le=1000)] = 4
+    """Passes over the training set of one fine-tuning, with each example in several wordings."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of the adapter."""
@@ -75,7 +109,18 @@ class Settings(BaseSettings):
 
     remember_questions: bool = False
     """Whether questions that people ask are kept in memory, where dreams imitate their wording.
-    Off by default: a question may hold personal data."""
+    Off by default: masking finds most personal data in them, not all (docs/privacy.md)."""
+
+    mask_questions: bool = True
+    """Whether names, phone numbers, e-mail addresses, social security and case numbers are masked
+    in what people ask before it is kept anywhere."""
+
+    keep_questions_days: Annotated[int, Field(ge=0)] = 90
+    """Days after which questions that people asked are forgotten, at the end of a night; 0 means
+    never."""
+
+    phone_country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
+    """ISO code of the country whose phone numbers people write without a +."""
 
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads for tensor work; 0 means as many as this process has cores."""
@@ -154,7 +199,28 @@ class Settings(BaseSettings):
     train_on_judged: bool = False
     """Whether an open dream that the judge passed may be learnt from."""
 
-    @field_validator("home")
+    api_auth: Literal["remote", "always"] = "remote"
+    """Who must show a token to the web API: clients that are not on this machine, or all."""
+
+    api_tokens: SecretStr = SecretStr("")
+    """Bearer tokens of the web API, separated by commas; from the environment only."""
+
+    api_rate_limit: str = "120/minute"
+    """Requests that the web API takes from one address."""
+
+    api_rate_storage: str = "memory://"
+    """Where requests are counted: each process for itself, or `redis://…` for all together."""
+
+    api_time_limit: Annotated[float, Field(gt=0, le=3600)] = 60
+    """Seconds that the web API waits for an answer of the team."""
+
+    mlflow_url: str = ""
+    """Address of MLflow's pages, for links in reports; empty means those of `tracking_uri`."""
+
+    alert_url: SecretStr = SecretStr("")
+    """Address that `dreamlab up` lets Prefect send alerts to, as JSON; never logged."""
+
+    @field_validator("home", "memory_path", "training_data_path")
     @classmethod
     def _expand(cls, value: Path) -> Path:
         return value.expanduser().absolute()
@@ -195,11 +261,6 @@ class Settings(BaseSettings):
         return ZoneInfo(self.time_zone)
 
     @property
-    def memory_path(self) -> Path:
-        """Folder of the LanceDB store."""
-        return self.home / "memory"
-
-    @property
     def directories_path(self) -> Path:
         """Folder of imported directories, one folder each."""
         return self.home / "directories"
@@ -208,11 +269,6 @@ class Settings(BaseSettings):
     def nights_path(self) -> Path:
         """Folder of nights: plan, journal, manifest and report of each."""
         return self.home / "nights"
-
-    @property
-    def training_path(self) -> Path:
-        """Folder of exported datasets and checkpoints, one folder for each training."""
-        return self.home / "training"
 
     @property
     def cache_path(self) -> Path:
@@ -274,3 +330,42 @@ def load_settings(**overrides: Any) -> Settings:
         shown = name if name in overrides else PREFIX + name.upper()
         message = str(first["msg"]).removeprefix("Value error, ")
         raise SettingsError(f"bad value for {shown} ({first.get('input')!r}): {message}") from None
+
+
+SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+"""Settings that come from the environment only."""
+
+
+def from_config(config: Mapping[str, Any]) -> Settings:
+    """The settings of a host application: its `DREAM_LAB_CONFIG` first, then the environment.
+
+    Keys are the names of the settings. Secrets are not taken from there: configuration ends up
+    in logs, debuggers and repositories.
+
+    Raises:
+        SettingsError: a key is unknown, is a secret, or has a bad value.
+    """
+    if not isinstance(config, Mapping):
+        raise SettingsError(f"DREAM_LAB_CONFIG is a {type(config).__name__}; give a dictionary")
+    unknown = [str(name) for name in config if name not in Settings.model_fields]
+    if len(unknown) > 1:
+        raise SettingsError(
+            f"unknown keys in DREAM_LAB_CONFIG: {', '.join(unknown)}; "
+            "see docs/configuration.md for the known ones"
+        )
+    for name in config:
+        if name in SECRETS:
+            raise SettingsError(
+                f"{name} is a secret: take it out of DREAM_LAB_CONFIG and set "
+                f"{PREFIX}{name.upper()} in the environment"
+            )
+    return load_settings(**{str(name): value for name, value in config.items()})
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give another process the same settings; secrets are not among them."""
+    given = settings.model_dump(mode="json", include=settings.model_fields_set - SECRETS)
+    return {
+        PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
+        for name, value in given.items()
+    }

@@ -1,16 +1,19 @@
 """What was learnt becomes a version: dataset, train, evaluate, gate, register."""
 
-from __future__ import annotations
+# Annotations are evaluated here: Prefect reads them through the decorator.
+from typing import Annotated
 
 from prefect import flow
+from pydantic import Field
 
-from dreamlab.orchestration import tasks
+from dreamlab.orchestration import report, runs, tasks
 from dreamlab.records import TrainingReport
 
 
-@flow(name="finetune-base-model", log_prints=False)
+@flow(name="finetune-base-model", flow_run_name="training", result_serializer="json")
+@runs.told(tasks.current_lab, report.training_ending, nightly="training")
 def finetune_base_model(
-    min_examples: int | None = None, seed: int = 0, force: bool = False
+    min_examples: Annotated[int, Field(ge=1)] | None = None, seed: int = 0, force: bool = False
 ) -> TrainingReport:
     """Fine-tune the base model on verified experiences; register it if the gate lets it pass.
 
@@ -20,12 +23,12 @@ def finetune_base_model(
         seed: of the training's shuffling and initialisation.
         force: run outside the downtime window; the run records it.
     """
-    tasks.open_session(force=force)
-    tasks.first_version()
-    training = tasks.gather(min_examples, seed, force)
+    budget = tasks.open_session(force=force)
+    tasks.first_version(budget)
+    training = tasks.gather(budget, min_examples, seed, force)
     if training.skipped:
         return TrainingReport(training)
-    tasks.train(training)
-    tasks.evaluate(training)
+    tasks.train(budget, training)
+    tasks.evaluate(budget, training)
     verdict = tasks.decide(training)
     return tasks.conclude(training, verdict)

@@ -11,13 +11,16 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"records", "errors"},
     {"settings", "files"},
-    {"directory"},
+    {"directory", "privacy"},
     {"models"},
     {"memory", "agents", "training"},
     {"exploration"},
-    {"integration"},
+    {"lab"},
     {"orchestration"},
+    {"hosting"},
     {"flows", "cli"},
+    {"api"},
+    {"integration"},
 ]
 DOORS = {
     "torch": {"dreamlab/models/", "dreamlab/training/finetune.py"},
@@ -30,9 +33,26 @@ DOORS = {
     "lancedb": {"dreamlab/memory/store.py"},
     "pyarrow": {"dreamlab/memory/store.py"},
     "mlflow": {"dreamlab/training/registry.py"},
-    "prefect": {"dreamlab/orchestration/tasks.py", "flows/"},
+    "prefect": {
+        "dreamlab/orchestration/tasks.py",
+        "dreamlab/orchestration/runs.py",
+        "dreamlab/orchestration/scheduler.py",
+        "dreamlab/orchestration/sessions.py",
+        "dreamlab/orchestration/operating.py",
+        "dreamlab/orchestration/automations.py",
+        "dreamlab/orchestration/janitor.py",
+        "dreamlab/orchestration/doctor.py",
+        "flows/",
+    },
+    "phonenumbers": {"dreamlab/privacy/"},
+    "faker": {"dreamlab/privacy/"},
+    "prefect_dask": {"dreamlab/orchestration/tasks.py"},
+    "prefect_ray": {"dreamlab/orchestration/tasks.py"},
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
+    "flask": {"dreamlab/api/", "dreamlab/integration.py"},
+    "flask_limiter": {"dreamlab/api/access.py"},
+    "limits": {"dreamlab/api/access.py"},
     "openai": {"dreamlab/agents/models.py"},
     "tenacity": {"dreamlab/agents/models.py"},
     "circuitbreaker": {"dreamlab/agents/models.py"},
@@ -105,3 +125,4 @@ def test_importing_the_command_line_loads_no_heavy_library() -> None:
     ).stdout.split()
     heavy = {"torch", "transformers", "mlflow", "lancedb", "prefect", "peft", "openai"}
     assert not set(loaded) & heavy
+    assert not set(loaded) & {"faker", "phonenumbers"}

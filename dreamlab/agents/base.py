@@ -17,8 +17,11 @@ from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.evidence import Clue
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Service
 
-AT_PLACE, FOR_GROUP = 0.15, 0.05
-"""What being at the place asked about, and being made for the group, is worth in cosine."""
+FOR_NEED, FOR_GROUP, AT_PLACE = 0.08, 0.05, 0.1
+"""What meeting a need, being made for the group and being at the place is worth in cosine."""
+
+CLOSE = 0.2
+"""How far below the best row, in cosine, a row may lie that a guess leads to."""
 
 
 class Completing(Protocol):
@@ -55,10 +58,10 @@ class BaseModel:
     def propose(self, questions: Sequence[str]) -> list[Answer]:
         """One answer each: the referral completed, with the services the directory finds for it.
 
-        The model reads each question with its evidence. The rows that fit what it completed are
-        ordered by likeness to the question, rows at the place and for the group first among like
-        ones. A malformed completion gives an answer that cites nothing and is not `well_formed`.
-        `seconds` is the batch's time shared out.
+        The model reads each question with its evidence. Where the question says the needs that
+        it completed, only rows that fit are cited, the likest first; where they are its guess,
+        they only speak for a row. A malformed completion gives an answer that cites nothing and
+        is not `well_formed`. `seconds` is the batch's time shared out.
         """
         if not questions:
             return []
@@ -83,24 +86,45 @@ class BaseModel:
                 well_formed=False,
             )
         found = self.catalog.lookup(referral, text=question, limit=CITED_AT_MOST)
-        cited = found.matches
-        if not referral.field:
-            likeness = dict(zip(self.catalog.services, clue.similarity.tolist(), strict=True))
-            ranked = sorted(
-                rank(self.catalog.matching(referral), referral, likeness.__getitem__),
-                key=lambda m: -(likeness[m.service] + _fit(m.service, referral)),
-            )
-            cited = tuple(first_of_each(ranked, referral.needs, CITED_AT_MOST))
+        if referral.field or not referral.needs:
+            cited = [match.service for match in found.matches]
+        elif clue.said.issuperset(referral.needs):
+            cited = self._filtered(referral, clue)
+        else:
+            cited = self._leant_to(referral, clue)
         return Answer(
             Role.BASE,
-            replace(referral, service_ids=tuple(m.service.id for m in cited)),
+            replace(referral, service_ids=tuple(service.id for service in cited)),
             nearest=tuple(m.service.id for m in found.nearest),
             notes=(completion,),
             version=self.version,
         )
 
+    def _filtered(self, referral: Referral, clue: Clue) -> list[Service]:
+        """The rows that fit the facets, the likest first; every need is among them."""
+        worth = self._worth(referral, clue)
+        matches = rank(self.catalog.matching(referral), referral, worth.__getitem__)
+        matches.sort(key=lambda m: -worth[m.service])
+        return [m.service for m in first_of_each(matches, referral.needs, CITED_AT_MOST)]
+
+    def _leant_to(self, referral: Referral, clue: Clue) -> list[Service]:
+        """The likest of all rows, those that fit the facets before others; none far behind.
+
+        The question did not say these needs in words that are known: they are a guess, and a
+        wrong one must not hide the right row.
+        """
+        worth = self._worth(referral, clue)
+        first = sorted(self.catalog.services, key=lambda s: -worth[s])[:CITED_AT_MOST]
+        return [s for s in first if worth[s] >= worth[first[0]] - CLOSE]
+
+    def _worth(self, referral: Referral, clue: Clue) -> dict[Service, float]:
+        """What each row is worth: its likeness to the question and how it fits the facets."""
+        likeness = zip(self.catalog.services, clue.similarity.tolist(), strict=True)
+        return {service: cosine + _fit(service, referral) for service, cosine in likeness}
+
 
 def _fit(service: Service, referral: Referral) -> float:
-    there = bool(referral.place) and service.place == referral.place
+    met = any(need in service.needs for need in referral.needs)
     meant = any(group in service.groups for group in referral.groups)
-    return AT_PLACE * there + FOR_GROUP * meant
+    there = bool(referral.place) and service.place == referral.place
+    return FOR_NEED * met + FOR_GROUP * meant + AT_PLACE * there

@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 
-from dreamlab.agents.language import in_english, language_of
 from dreamlab.directory.words import STOP_WORDS, plain
+from dreamlab.models.language import in_english, language_of
 from dreamlab.records import Service
 
 CITATION = re.compile(r"\[([^\[\]\s]+(?:[,;]\s*[^\[\]\s]+)*)\]")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dreamlab.agents.language import in_english
 from dreamlab.agents.regression import Regression
 from dreamlab.directory.phrases import PhraseBank
 from dreamlab.directory.words import content_words, words
+from dreamlab.models.language import in_english
 from dreamlab.models.vectors import Embedding, cached_vectors
 from dreamlab.records import FACT_FIELDS, Service
 

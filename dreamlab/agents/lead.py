@@ -55,6 +55,10 @@ HEEDED = 0.3
 HEEDED_OUTSIDE = 0.1
 """Score that such a facet gets; what a proposal that nothing fits adds to lying outside."""
 
+BACKED, FADING = 0.1, 0.6
+"""What a row's score gains that the base model cites first, and the share of it that each next row
+gets of the one before."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -115,6 +119,15 @@ class Lead:
             groups=_among(self._catalog.groups, (*reading.groups, *more)),
         )
         return heeded, [*said, *more]
+
+    def backed(self, reading: Reading, scores: np.ndarray, base: Answer | None) -> np.ndarray:
+        """The rows' scores, raised for those that the base model cites of a question that is not
+        plainly said."""
+        raised = scores.copy()
+        if base is not None and not base.referral.field and not self.is_plain(reading):
+            for rank, id_ in enumerate(base.referral.service_ids):
+                raised[self._at[id_]] += BACKED * FADING**rank
+        return raised
 
     def decide(self, reading: Reading, relevance: np.ndarray, scores: np.ndarray) -> Decision:
         """What to cite, from the rows' relevance to the question and their scores for this

@@ -38,6 +38,9 @@ from dreamlab.records import (
     Task,
 )
 
+Hearing = Callable[[Answer], None]
+"""Told of each role's answer as soon as it is there."""
+
 log = logging.getLogger(__name__)
 
 EXPERTS: Mapping[Role, tuple[str, str]] = MappingProxyType(
@@ -132,32 +135,50 @@ class Roundtable:
 
     # A question
 
-    def answer(self, task: Task, found: Findings, occasion: Occasion) -> tuple[Answer, ...]:
-        """All answers to a task, as the offline team orders them."""
+    def answer(
+        self, task: Task, found: Findings, occasion: Occasion, hear: Hearing
+    ) -> tuple[Answer, ...]:
+        """All answers to a task, as the offline team orders them; `hear` is told of each."""
+        base = [a for a in found.answers if a.role == Role.BASE]
+        for answer in base:
+            hear(answer)
         if suspicious(task.question):
             return self._offline(found, "screened")
         if found.decision.problem in NOT_ASKED:
             return self._offline(found, "not_asked")
         memories = self._remembered(task.question)
         confer = self._in_a_crew if self.crew else self._among_themselves
-        experts, (lead, text) = confer(task, found, memories, occasion)
+        experts, (lead, text) = confer(task, found, memories, occasion, hear)
+        hear(lead)
         team = self._concluded(found, lead, text, experts)
-        base = [a for a in found.answers if a.role == Role.BASE]
         return (team, lead, *experts, *base)
 
     def _among_themselves(
-        self, task: Task, found: Findings, memories: Sequence[str], occasion: Occasion
+        self,
+        task: Task,
+        found: Findings,
+        memories: Sequence[str],
+        occasion: Occasion,
+        hear: Hearing,
     ) -> tuple[list[Answer], tuple[Answer, str]]:
         """The experts speak at the same time, then the lead."""
         with ThreadPoolExecutor(len(EXPERTS)) as pool:
             asked = [
                 pool.submit(self.expert, role, task, found, memories, occasion) for role in EXPERTS
             ]
-            experts = [one.result() for one in asked]
+            experts = []
+            for one in asked:
+                experts.append(one.result())
+                hear(experts[-1])
         return experts, self._led(task, found, experts, memories, occasion)
 
     def _in_a_crew(
-        self, task: Task, found: Findings, memories: Sequence[str], occasion: Occasion
+        self,
+        task: Task,
+        found: Findings,
+        memories: Sequence[str],
+        occasion: Occasion,
+        hear: Hearing,
     ) -> tuple[list[Answer], tuple[Answer, str]]:
         """The same, in the order that CrewAI calls them; whom it does not call answers offline."""
         from dreamlab.agents.crew import confer
@@ -167,6 +188,7 @@ class Roundtable:
 
         def expert(role: Role) -> None:
             said[role] = self.expert(role, task, found, memories, occasion)
+            hear(said[role])
 
         def heard() -> list[Answer]:
             return [said.get(role) or self._silent(found, role) for role in EXPERTS]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,16 +22,20 @@ from dreamlab.agents.experts import (
     SearchSpecialist,
     best,
 )
-from dreamlab.agents.language import clean
 from dreamlab.agents.lead import Decision, Lead
 from dreamlab.agents.render import render
-from dreamlab.agents.roundtable import SHOWN, Findings, Roundtable, no_idea
+from dreamlab.agents.roundtable import SHOWN, Findings, Hearing, Roundtable, no_idea
 from dreamlab.agents.understanding import Reader, Reading
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
 from dreamlab.errors import QuestionError
+from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
-from dreamlab.records import CITED_AT_MOST, OPEN_KINDS, Answer, Referral, Role, Task
+from dreamlab.records import CITED_AT_MOST, OPEN_KINDS, Answer, Referral, Role, Task, TaskKind
+
+
+def _deaf(answer: Answer) -> None:
+    pass
 
 
 class Team:
@@ -66,6 +70,7 @@ class Team:
         self.roundtable: Roundtable | None = None
         self._occasion: Callable[[Task], Occasion] = lambda task: Occasion(task.night, task.key)
         self._parallel = 1
+        self._mask: Callable[[str], str] = str
         self._recall = recall
         self._ids = tuple(service.id for service in catalog.services)
 
@@ -75,10 +80,12 @@ class Team:
         occasion: Callable[[Task], Occasion],
         parallel: int = 1,
         crew: bool = False,
+        mask: Callable[[str], str] = str,
     ) -> Team:
         """This team with language models for some roles; `occasion` says who pays for a task.
 
-        `parallel` questions are put to the models at the same time; `crew` lets CrewAI call them.
+        `parallel` questions are put to the models at the same time; `crew` lets CrewAI call them;
+        what a person asked is shown to them as `mask` gives it.
 
         Raises:
             SettingsError: CrewAI is asked for and not installed.
@@ -86,22 +93,28 @@ class Team:
         self.roundtable = Roundtable(
             models, self.catalog, self._recall, self._find, self._shown, crew
         )
-        self._occasion, self._parallel = occasion, parallel
+        self._occasion, self._parallel, self._mask = occasion, parallel, mask
         return self
 
-    def solve(self, task: Task, context: Referral | None = None) -> tuple[Answer, ...]:
+    def solve(
+        self, task: Task, context: Referral | None = None, hear: Hearing = _deaf
+    ) -> tuple[Answer, ...]:
         """All answers to one task: the team's first, then the lead's own, each expert's and, if
         there is one, the base model's.
 
         `context` is the referral of the answer before, for a follow-up such as "and in Delano?".
+        `hear` is told of each answer while the team works.
 
         Raises:
             QuestionError: the question is empty or too long.
         """
-        return self.solve_many([task], [context])[0]
+        return self.solve_many([task], [context], hear)[0]
 
     def solve_many(
-        self, tasks: Sequence[Task], contexts: Sequence[Referral | None] = ()
+        self,
+        tasks: Sequence[Task],
+        contexts: Sequence[Referral | None] = (),
+        hear: Hearing = _deaf,
     ) -> list[tuple[Answer, ...]]:
         """The answers to each task, as `solve` gives them; questions are embedded and completed
         in batches. `contexts` is empty or as long as `tasks`.
@@ -118,8 +131,9 @@ class Team:
         proposals: Sequence[Answer | None] = (
             self.base.propose(questions) if self.base else [None] * len(tasks)
         )
+        alone = self.roundtable is None
         found = [
-            self._findings(reading, proposal, reading_each)
+            self._findings(reading, proposal, reading_each, hear if alone else _deaf)
             for reading, proposal in zip(readings, proposals, strict=True)
         ]
         if self.roundtable is None:
@@ -128,12 +142,18 @@ class Team:
                 for task, one in zip(tasks, found, strict=True)
             ]
         with ThreadPoolExecutor(self._parallel) as pool:
-            return list(pool.map(partial(self._discussed, self.roundtable), tasks, found))
+            return list(pool.map(partial(self._discussed, self.roundtable, hear), tasks, found))
 
-    def _discussed(self, roundtable: Roundtable, task: Task, found: Findings) -> tuple[Answer, ...]:
+    def _discussed(
+        self, roundtable: Roundtable, hear: Hearing, task: Task, found: Findings
+    ) -> tuple[Answer, ...]:
         """The answers of the roles as language models."""
-        talk = roundtable.imagine if task.kind in OPEN_KINDS else roundtable.answer
-        return talk(task, found, self._occasion(task))
+        occasion = self._occasion(task)
+        if task.kind in OPEN_KINDS:
+            return roundtable.imagine(task, found, occasion)
+        if task.kind == TaskKind.ASKED:
+            task = replace(task, question=self._mask(task.question))
+        return roundtable.answer(task, found, occasion, hear)
 
     def _find(self, words: str) -> tuple[str, ...]:
         """The ids of the rows that some words lead to, by meaning and by facets, best first."""
@@ -146,8 +166,14 @@ class Team:
         return best(self._ids, scores, SHOWN)
 
     def _findings(
-        self, reading: Reading, proposal: Answer | None, reading_seconds: float
+        self,
+        reading: Reading,
+        proposal: Answer | None,
+        reading_seconds: float,
+        hear: Hearing,
     ) -> Findings:
+        if proposal:
+            hear(proposal)
         watch = _Watch()
         found = self.resource.find(reading, CITED_AT_MOST)
         resource = Answer(
@@ -157,6 +183,7 @@ class Team:
             notes=tuple(f"{m.service.id}: {', '.join(m.reasons)}" for m in found.matches),
             seconds=watch.lap(),
         )
+        hear(resource)
         memories = self.search.remember(reading.question)
         relevance = self.search.relevance(reading, memories)
         search = Answer(
@@ -165,6 +192,7 @@ class Team:
             notes=tuple(f"remembers {memory.id}" for memory in memories),
             seconds=watch.lap(),
         )
+        hear(search)
         heeded, heeded_notes = self.lead.heed(reading, proposal, memories)
         scores, notes = self.recommendation.weigh(heeded, relevance)
         recommendation = Answer(
@@ -173,10 +201,11 @@ class Team:
             notes=notes,
             seconds=watch.lap(),
         )
-        own = decision = self.lead.decide(heeded, relevance, scores)
-        if heeded_notes:
-            alone, _ = self.recommendation.weigh(reading, relevance)
-            own = self.lead.decide(reading, relevance, alone)
+        hear(recommendation)
+        backed = self.lead.backed(heeded, scores, proposal)
+        decision = self.lead.decide(heeded, relevance, backed)
+        alone, _ = self.recommendation.weigh(reading, relevance)
+        own = self.lead.decide(reading, relevance, alone)
         lead = Answer(
             Role.LEAD,
             own.referral,
@@ -184,6 +213,7 @@ class Team:
             notes=own.notes,
             seconds=reading_seconds + watch.lap(),
         )
+        hear(lead)
         text, why = self._written(heeded, decision)
         spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + watch.lap()
         team = Answer(

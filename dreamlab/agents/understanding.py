@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from dreamlab.agents.facts import FactReader, put_aside
-from dreamlab.agents.language import clauses, in_english, language_of
 from dreamlab.agents.mentions import (
     GROUP,
     NEED,
@@ -30,6 +29,7 @@ from dreamlab.agents.regression import Regression
 from dreamlab.directory.catalog import Catalog, Match
 from dreamlab.directory.phrases import PhraseBank
 from dreamlab.directory.words import content_words, words
+from dreamlab.models.language import clauses, in_english, language_of
 from dreamlab.models.vectors import Embedding, cached_vectors
 from dreamlab.records import Referral
 

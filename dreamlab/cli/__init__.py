@@ -12,7 +12,9 @@ from dreamlab import __version__
 from dreamlab.cli.common import Commands
 from dreamlab.cli.directory import directory
 from dreamlab.cli.nights import dream, finetune, night
+from dreamlab.cli.operations import doctor, down, queue, up
 from dreamlab.cli.questions import memories, solve
+from dreamlab.cli.scheduling import schedule, trigger
 from dreamlab.cli.versions import rollback, status, versions
 
 QUIET = {
@@ -43,11 +45,21 @@ def main(verbose: bool) -> None:
     DREAMLAB_HOME, by default ~/.dreamlab.
     """
     if not verbose:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
+        quieten()
 
 
-for command in (night, dream, finetune, solve, memories, status, versions, rollback, directory):
+def quieten() -> None:
+    """Silence the libraries: a command shows what it has to say, and errors."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+
+
+COMMANDS = (
+    *(night, dream, finetune, trigger, schedule, solve, memories),
+    *(status, versions, rollback, directory),
+    *(up, down, doctor, queue),
+)
+for command in COMMANDS:
     main.add_command(command)

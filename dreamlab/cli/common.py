@@ -30,14 +30,18 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
 
 
+LAB = "dreamlab.lab"
+"""Where a host application that shows these commands keeps the lab that they work on."""
+
+
 def with_lab(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Pass the command the lab of this environment, which shows progress on a terminal."""
+    """Pass the command the host application's lab, else the environment's; show progress."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        from dreamlab.integration import open_lab
+        from dreamlab.lab import open_lab
 
-        lab = open_lab()
+        lab = click.get_current_context().meta.get(LAB) or open_lab()
         with progress_bars() as lab.progress:
             return command(lab, *args, **kwargs)
 

@@ -11,7 +11,7 @@ import click
 from dreamlab.cli.common import as_json, show, with_lab
 
 if TYPE_CHECKING:
-    from dreamlab.integration import Lab
+    from dreamlab.lab import Lab
 
 
 @click.group()

@@ -10,7 +10,7 @@ import click
 from dreamlab.cli.common import as_json, forced, show, show_markdown, with_lab
 
 if TYPE_CHECKING:
-    from dreamlab.integration import Lab
+    from dreamlab.lab import Lab
 
 
 def run(lab: Lab, flow_name: str, **parameters: Any) -> Any:

@@ -10,7 +10,7 @@ import click
 from dreamlab.cli.common import as_json, show, show_table, with_lab
 
 if TYPE_CHECKING:
-    from dreamlab.integration import Lab
+    from dreamlab.lab import Lab
 
 
 @click.command()

@@ -7,7 +7,7 @@ and groups. Nothing is generated here.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,18 @@ class PhraseBank:
     outside: ByLanguage = field(default_factory=dict)
     elsewhere: ByLanguage = field(default_factory=dict)
     elsewhere_words: tuple[str, ...] = ()
+
+    def texts(self) -> Iterator[str]:
+        """Every phrase and frame of the bank."""
+        for entry in (*self.needs.values(), *self.groups.values()):
+            for phrases in (*entry.words.values(), *entry.situations.values()):
+                yield from phrases
+        for table in (self.frames, *self.facts.values(), self.explain, self.outside):
+            for phrases in table.values():
+                yield from phrases
+        for phrases in self.elsewhere.values():
+            yield from phrases
+        yield from self.elsewhere_words
 
 
 def load_phrases(catalog: Catalog) -> PhraseBank:

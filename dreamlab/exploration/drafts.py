@@ -140,6 +140,33 @@ class Drafter:
                     return draft._replace(text=text)
         raise NoDraft(reason)
 
+    def reword(self, kind: TaskKind, expected: Referral, cells: Sequence[Cell]) -> Draft:
+        """Another dream of that kind with the same known answer; one that nothing fits may ask
+        for anything that lies outside, with the needs of any of `cells`.
+
+        Raises:
+            NoDraft: this draw led nowhere.
+        """
+        language = self._rng.choices([*self._languages], [*self._languages.values()])[0]
+        if expected.nothing_fits:
+            draft = self._none(self._rng.choice(cells), language)
+        elif expected.field:
+            rows = [r for r in self._catalog.services if r.id in expected.service_ids]
+            draft = self._about(
+                kind, self._least_used(rows, lambda r: r.id), expected.field, language
+            )
+        else:
+            cell = Cell(expected.needs[0], "".join(expected.groups[:1]), expected.place)
+            if len(expected.needs) > 1:
+                draft = self._several(kind, cell, expected.needs, language)
+            else:
+                draft = self._single(cell, language)
+        text = roughen(draft.text, draft.language, self._rng, self._style.noise)
+        if not self._leads_home(draft.expected, text):
+            raise NoDraft("no_service")
+        self._used.update(draft.provenance)
+        return draft._replace(text=text)
+
     # The kinds
 
     def _referral(self, cell: Cell, language: str) -> Draft:

@@ -2,7 +2,7 @@
 
 Every row is keyed by its kind, night and task: what is already there is not added again. Writers
 take turns by a file lock, readers never wait. It embeds and searches; what a search result is
-worth is decided in `recall`. It does not change or delete a row.
+worth is decided in `recall`. It changes no row, and deletes one only to forget it for good.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -185,6 +186,27 @@ class MemoryStore:
             if table is not None:
                 _optimize(table)
 
+    def forget(self, records: Iterable[Experience | Reflection]) -> int:
+        """Remove these rows so that no file holds them any more; the number that were there.
+
+        The table is written anew without them and every older version of it removed at once: a
+        question that another process asks at that very moment may fail.
+
+        Raises:
+            StorageError: as `append` does.
+        """
+        keys = {_key(record) for record in records}
+        with self._writing():
+            table = self._table()
+            if table is None or not keys:
+                return 0
+            forgotten = _without(table, keys)
+            _optimize(table)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # LanceDB's: older versions are gone, as they must
+                table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+        return forgotten
+
     def _append(self, rows: list[Row]) -> int:
         with self._reading():
             new = self._unknown(rows)
@@ -192,7 +214,9 @@ class MemoryStore:
             return 0
         vectors = self.embedder.embed([row.text for row in new])
         with self._writing():
-            table = self._table() or self._create()
+            table = self._table()
+            if table is None:  # not "or": a table without rows is false
+                table = self._create()
             unknown = {row.key for row in self._unknown(new)}  # others may have written meanwhile
             kept = [i for i, row in enumerate(new) if row.key in unknown]
             if kept:
@@ -222,7 +246,8 @@ class MemoryStore:
         """The table, opened at first use; None while there is none."""
         if self._opened is None and self._folder.is_dir():
             with self._opening:
-                self._opened = self._opened or self._open()
+                if self._opened is None:
+                    self._opened = self._open()
         return self._opened
 
     @property
@@ -254,8 +279,7 @@ class MemoryStore:
         aside = self.path / ".new"
         shutil.rmtree(aside, ignore_errors=True)
         table = _connect(aside).create_table(TABLE, schema=_schema(self._made()))
-        for column, index in _small_indices().items():
-            table.create_index(column, config=index)
+        _index(table)
         os.replace(aside / self._folder.name, self._folder)
         shutil.rmtree(aside, ignore_errors=True)
         return self._table()
@@ -341,10 +365,40 @@ def _arrow(rows: list[Row], vectors: np.ndarray) -> Any:
     return pa.table({**columns, "vector": vector}, schema=schema)
 
 
+def _index(table: Any) -> None:
+    """Make the small indices that are not there: a new table has none, nor one written anew."""
+    present = {column for index in table.list_indices() for column in index.columns}
+    for column, index in _small_indices().items():
+        if column not in present:
+            table.create_index(column, config=index)
+
+
+def _key(record: Experience | Reflection) -> str:
+    if isinstance(record, Experience):
+        return experience_row(record).key
+    return reflection_row(record).key
+
+
+def _without(table: Any, keys: set[str]) -> int:
+    """Write the table anew without the rows of these keys; the number left out.
+
+    Deleted rows would stay in their files until compaction finds a tenth of a file deleted.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = table.to_arrow()
+    kept = rows.filter(pc.invert(pc.is_in(rows["key"], pa.array(sorted(keys)))))
+    if len(kept) < len(rows):
+        table.add(kept, mode="overwrite")
+    return len(rows) - len(kept)
+
+
 def _optimize(table: Any) -> None:
     """Compact and index, the vectors by IVF_FLAT once there are enough of them."""
     from lancedb.index import IvfFlat
 
+    _index(table)
     table.optimize(cleanup_older_than=KEEP_VERSIONS)
     rows = table.count_rows()
     if rows < FLAT_BELOW:

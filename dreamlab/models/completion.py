@@ -45,6 +45,14 @@ class CompletionFormat:
         """The parts as text; each becomes one token of the embedded model."""
         return tuple(self.parts)
 
+    def covers(self, referral: Referral) -> bool:
+        """Whether every facet of a referral is one of this directory."""
+        return (
+            {*referral.needs} <= {*self.needs}
+            and {*referral.groups} <= {*self.groups}
+            and referral.place in ("", *self.places)
+        )
+
     def encode(self, referral: Referral) -> str:
         """The canonical completion of a referral, parts joined by single spaces.
 

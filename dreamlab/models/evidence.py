@@ -9,7 +9,7 @@ The evidence line is made of the completion's own tokens and a few ordinary word
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import FacetPhrases, PhraseBank
 from dreamlab.directory.words import words
 from dreamlab.models.completion import CompletionFormat
+from dreamlab.models.language import in_english, language_of
 from dreamlab.models.vectors import Embedding, cached_vectors
 from dreamlab.records import FACT_FIELDS, Referral
 
@@ -28,14 +29,15 @@ TEMPERATURE = 0.1
 """Fall of a row's vote with its distance from the nearest one, in cosine."""
 NEEDS, GROUPS = 3, 2
 """Suggestions shown of each, best first."""
-CLEAR = 0.6
-"""Cosine from which a phrase of the bank counts as said; one that is in the question has 1."""
+SAID, LIKELY = 0.999, 0.45
+"""Cosines from which a facet counts as said and as likely; a phrase whose words stand in the
+question has 1. Of needs and groups that dreams say 98 % are meant; of those at .6, a fifth."""
+WORDS = ("said", "likely", "maybe")
+"""What stands before each value: that it is said, likely, or neither."""
 FAR, DIM = -0.05, -0.17
 """Leads, in cosine, of phrases outside the directory over phrases and rows inside: half of the
 refusals of the deciding half lie above the first, a quarter of the other questions above the
 second."""
-USUAL = 0.15
-"""Mean cosine of a question with all phrases of a language that is usual, and taken for none."""
 FIELDS = 2
 """Fields shown of a question that names a service, the likeliest first."""
 
@@ -45,11 +47,13 @@ class Clue:
     """What the base model is given for one question.
 
     `prompt` is the question with the evidence before it, as the model reads it; `similarity` the
-    cosine of every row of the directory to the question, [rows].
+    cosine of every row of the directory to the question, [rows]; `said` the needs that the
+    question says in words of the bank.
     """
 
     prompt: str
     similarity: np.ndarray
+    said: frozenset[str] = frozenset()
 
 
 class Evidence:
@@ -78,38 +82,45 @@ class Evidence:
         }
         self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
 
-    def read(self, questions: Sequence[str], hidden: Sequence[bool] = ()) -> list[Clue]:
+    def read(self, questions: Sequence[str], hidden: Sequence[Collection[str]] = ()) -> list[Clue]:
         """The evidence on each question.
 
-        Of a question that is `hidden` the phrases of the bank that stand in it are left out, as if
-        the bank had not got them. Dreams are worded in such phrases and real questions mostly are
-        not: a model that learns only from dreams that the bank knows learns to refuse all others.
+        `hidden` names for each question the facets (`need`, `group`) whose phrases that stand in
+        it are left out, as if the bank had not got them. Dreams are worded in such phrases and
+        real questions mostly are not: a model that learns only from dreams that the bank knows
+        learns to refuse all others.
         """
         if not questions:
             return []
         # Rounded, so that reading many questions at once shows in no answer.
-        vectors = np.round(self._embedder.embed(list(questions)), 5)
-        hide = hidden or [False] * len(questions)
+        read = [in_english(question, language_of(question)) for question in questions]
+        vectors = np.round(self._embedder.embed(read), 5)
+        hide = hidden or [()] * len(questions)
         return [
             self._clue(question, vector, out)
             for question, vector, out in zip(questions, vectors, hide, strict=True)
         ]
 
-    def _clue(self, question: str, vector: np.ndarray, hide: bool) -> Clue:
+    def _clue(self, question: str, vector: np.ndarray, hide: Collection[str]) -> Clue:
         cosines = self._rows @ vector
         said = f" {' '.join(words(question))} "
-        need = self._needs.similarities(vector, said, hide)
-        group = self._groups.similarities(vector, said, hide)
-        outside = self._outside.similarities(vector, said, hide).nearest.max(initial=0.0)
+        need = self._needs.similarities(vector, said, "need" in hide)
+        group = self._groups.similarities(vector, said, "group" in hide)
+        outside = self._outside.similarities(vector, said, "need" in hide)
+        far = outside.nearest.max(initial=0.0)
         inside = (need.nearest.max(initial=0.0) + cosines.max(initial=0.0)) / 2
         parts = [
+            self._field(question),
             self._suggested("need", need, _standard(self._votes(cosines)), NEEDS),
             self._suggested("group", group, np.zeros(len(group.nearest)), GROUPS),
             self._place(question),
-            _distance(outside - inside),
-            self._field(question),
+            _distance(far - inside),
         ]
-        return Clue(" ".join(part for part in (*parts, question) if part), cosines)
+        said_needs = {
+            n for n, s in zip(self._catalog.needs, need.nearest, strict=True) if s >= SAID
+        }
+        prompt = " ".join(part for part in (*parts, question) if part)
+        return Clue(prompt, cosines, frozenset(said_needs))
 
     def _votes(self, cosines: np.ndarray) -> np.ndarray:
         nearest = np.argsort(-cosines)[:ROWS]
@@ -118,13 +129,14 @@ class Evidence:
         return votes
 
     def _suggested(self, kind: str, found: _Similar, votes: np.ndarray, shown: int) -> str:
-        """The values said, then "maybe" and the likeliest of the others, best first."""
+        """The values said, then those that are likely, then others, the best first of each."""
         values = self._catalog.needs if kind == "need" else self._catalog.groups
         scores = votes + found.score
-        order = sorted(range(len(values)), key=lambda i: (found.nearest[i] < CLEAR, -scores[i]))
-        clear = sum(found.nearest[i] >= CLEAR for i in order)
-        tokens = [self._token(kind, values[i]) for i in order[: max(shown, clear)]]
-        return " ".join(["".join(tokens[:clear]), "maybe", "".join(tokens[clear:])]).strip()
+        tiers = 2 - np.digitize(found.nearest, (LIKELY, SAID))
+        order = sorted(range(len(values)), key=lambda i: (tiers[i] > 0, -scores[i]))
+        kept = order[: max(shown, int((tiers == 0).sum()))]
+        kept.sort(key=lambda i: tiers[i])
+        return " ".join(f"{WORDS[tiers[i]]} {self._token(kind, values[i])}" for i in kept)
 
     def _token(self, kind: str, value: str) -> str:
         referral = Referral(needs=(value,)) if kind == "need" else Referral(groups=(value,))
@@ -138,7 +150,8 @@ class Evidence:
         service = named[0].service
         name = {*words(service.name), *words(service.organization)}
         rest = " ".join(word for word in words(question) if word not in name)
-        found = self._fields.similarities(np.round(self._embedder.embed([rest])[0], 5), f" {rest} ")
+        read = in_english(rest, language_of(question))
+        found = self._fields.similarities(np.round(self._embedder.embed([read])[0], 5), f" {rest} ")
         best = np.argsort(-found.nearest, kind="stable")[:FIELDS]
         return "named " + "".join(self._format.encode(Referral(field=FACT_FIELDS[i])) for i in best)
 
@@ -177,7 +190,7 @@ class _Phrases:
             ]
             self._sets.append(_Set(said))
         for kind, texts in zip(("labels", "words", "situations"), self._sets, strict=True):
-            texts.vectors = cached_vectors(f"{name}-{kind}", texts.texts, embedder, cache)
+            texts.vectors = cached_vectors(f"{name}-{kind}", texts.read, embedder, cache)
         self._size = len(values)
 
     def similarities(self, vector: np.ndarray, said: str, hide: bool = False) -> _Similar:
@@ -193,24 +206,17 @@ class _Set:
 
     def __init__(self, said: Sequence[tuple[str, int, str]]) -> None:
         self.texts = [text for text, _, _ in said]
+        self.read = [in_english(text, language) for text, _, language in said]
         self._plain = [f" {' '.join(words(text))} " for text in self.texts]
         self._owners = np.array([owner for _, owner, _ in said], int)
-        languages = [language for _, _, language in said]
-        self._spoken = [np.array([one == spoken for spoken in languages]) for one in set(languages)]
 
     def best(self, vector: np.ndarray, said: str, values: int, hide: bool) -> np.ndarray:
         """The cosine of each value's nearest phrase, [values]; that of a phrase whose words stand
-        in `said` is 1, or 0 to `hide` it.
-
-        An encoder taught in one language finds all phrases of another alike: what all phrases of
-        a language have in common with the question is taken off.
-        """
+        in `said` is 1, or 0 to `hide` it."""
         found = np.zeros(values)
         if not self.texts:
             return found
         cosines = self.vectors @ vector
-        for spoken in self._spoken:
-            cosines[spoken] -= max(float(cosines[spoken].mean()) - USUAL, 0.0)
         cosines[[text in said for text in self._plain]] = 0.0 if hide else 1.0
         np.maximum.at(found, self._owners, cosines)
         return found

@@ -2,8 +2,10 @@
 
 MiniLM has no language-model head, so one is made, the same in every process: every part of the
 format becomes a token whose output row is what the model itself reads in the part's name. The
-prompt is read both ways, as MiniLM was trained to, and a completion from left to right. No adapter
-is loaded or trained here.
+prompt is read both ways, as MiniLM was trained to, and a completion from left to right. Parts that
+stand in the prompt are pointed at, by their states there (Vinyals et al., "Pointer Networks",
+arXiv 1506.03134), and no others are written: to choose among what is read carries over to facets
+and combinations that no example had. No adapter is loaded or trained here.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dreamlab.models.completion import CompletionFormat
+from dreamlab.models.completion import NONE, CompletionFormat
 from dreamlab.models.embedding import MINILM, MINILM_SHA256, packaged_minilm, quiet_transformers
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ CONTEXT = 256
 """Tokens of a question that are read; of a longer one, its head and its tail."""
 
 NEW_TOKENS = 12
+POINTER = 0.05
+"""Scale of the scores of parts pointed at: near 1 / sqrt(hidden size)."""
 BATCH = 32
 IGNORED = -100
 
@@ -51,6 +55,7 @@ class EmbeddedModel:
         self.part_ids = [vocabulary[part] for part in parts]
         self._parts = frozenset(self.part_ids)
         self.end = self.part_ids[-1]
+        self.none = vocabulary[NONE]
         config = BertConfig.from_pretrained(
             folder, local_files_only=True, is_decoder=True, tie_word_embeddings=False
         )
@@ -89,7 +94,8 @@ class EmbeddedModel:
 
         Padded on the left, so that completions end together: `input_ids` and `position_ids`
         [B, L], `attention_mask` [B, 1, L, L] (True where a row's token sees a column's), and
-        `labels` [B, K] of the last K positions.
+        `labels` [B, K] of the last K positions, and `copied` [B, L], True where a part stands in
+        the prompt.
         """
         import torch
 
@@ -99,35 +105,77 @@ class EmbeddedModel:
         last = max(n - p for n, p in zip(lengths, prompts, strict=True))
         ids = torch.full((len(rows), size), self.tokenizer.pad_token_id)
         labels = torch.full((len(rows), last), IGNORED)
+        copied = torch.zeros(len(rows), size, dtype=torch.bool)
         for i, (row, n, p) in enumerate(zip(rows, lengths, prompts, strict=True)):
             tokens = torch.tensor(row["input_ids"])
             ids[i, size - n :] = tokens
             labels[i, last - (n - p) :] = tokens[p:]
+            copied[i, size - n : size - n + p] = self._is_part(tokens[:p])
         mask, positions = _layout(prompts, lengths)
         return {
             "input_ids": ids,
             "attention_mask": mask,
             "position_ids": positions,
             "labels": labels,
+            "copied": copied,
         }
 
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean cross-entropy over the completions' tokens; prompts and padding do not count."""
         import torch
 
-        labels = batch["labels"]
-        inputs = {k: v for k, v in batch.items() if k != "labels"}
-        output = model(**inputs, logits_to_keep=labels.shape[1] + 1, use_cache=False)
-        logits = output.logits[:, :-1].float()
         return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED
+            self.logits(model, batch).flatten(0, 1),
+            batch["labels"].flatten(),
+            ignore_index=IGNORED,
         )
 
-    def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
-        """The greedy completion of each question, free to be malformed, without the end token.
+    def logits(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The logits of the labels' positions of a training batch: [B, K, vocabulary]."""
+        size = batch["labels"].shape[1]
+        output = model(
+            **{k: v for k, v in batch.items() if k not in ("labels", "copied")},
+            logits_to_keep=size + 1,
+            use_cache=False,
+            output_hidden_states=True,
+        )
+        read = output.hidden_states[-1]
+        writing = read[:, -size - 1 : -1]
+        known = output.logits[:, :-1].float()
+        return known + self._pointed(model, writing, read, batch["input_ids"], batch["copied"])
 
-        Questions of like length share a batch. What writes a token that is no part, or has not
-        ended after `NEW_TOKENS`, is returned as far as it went.
+    def _pointed(
+        self,
+        model: Any,
+        writing: torch.Tensor,
+        read: torch.Tensor,
+        ids: torch.Tensor,
+        copied: torch.Tensor,
+    ) -> torch.Tensor:
+        """How much states written [B, K, H] point at the parts read: [B, K, vocabulary].
+
+        `ids` [B, L] and `read` [B, L, H] are the tokens and states of the prompt, and `copied`
+        [B, L] is True at its parts.
+        """
+        import torch
+
+        writing = model.cls.predictions.transform(writing)
+        scores = (writing @ read.transpose(1, 2)).float() * POINTER
+        scores = scores.masked_fill(~copied[:, None], 0.0)
+        index = ids[:, None].expand(-1, scores.shape[1], -1)
+        size = (*scores.shape[:2], len(self.tokenizer))
+        return torch.zeros(size, device=scores.device).scatter_add(2, index, scores)
+
+    def _is_part(self, ids: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        return torch.isin(ids, torch.tensor(self.part_ids))
+
+    def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
+        """The greedy completion of each question, without the end token.
+
+        It holds parts of the prompt and `<none>`, and is free to be malformed. Questions of like
+        length share a batch. What has not ended after `NEW_TOKENS` is returned as far as it went.
         """
         prompts = [self.prompt(question) for question in questions]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -149,6 +197,11 @@ class EmbeddedModel:
             ids[i, size - len(prompt) :] = torch.tensor(prompt)
         mask, positions = _layout(lengths, lengths)
         seen = ids != self.tokenizer.pad_token_id
+        allowed = torch.zeros(len(prompts), len(self.tokenizer), dtype=torch.bool)
+        for i, prompt in enumerate(prompts):
+            allowed[i, [*self._parts.intersection(prompt), self.none, self.end]] = True
+        asked, copied = ids.to(model.device), self._is_part(ids).to(model.device)
+        read = None
         written: list[list[int]] = [[] for _ in prompts]
         going = set(range(len(prompts)))
         cache = None
@@ -160,15 +213,21 @@ class EmbeddedModel:
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
+                output_hidden_states=True,
             )
             cache = output.past_key_values
-            ids = output.logits[:, -1].argmax(-1, keepdim=True).cpu()
+            states = output.hidden_states[-1]
+            read = states if read is None else read
+            pointed = self._pointed(model, states[:, -1:], read, asked, copied)
+            scores = (output.logits.float() + pointed)[:, -1].cpu()
+            scores = scores.masked_fill(~allowed, -torch.inf)
+            ids = scores.argmax(-1, keepdim=True)
             for i in sorted(going):
                 token = int(ids[i, 0])
-                if token != self.end:
+                if token == self.end:
+                    going.discard(i)
+                else:
                     written[i].append(token)
-                if token == self.end or token not in self._parts:
-                    going.discard(i)  # what is no part makes all of it malformed
             if not going:
                 break
             seen = torch.cat([seen, torch.ones_like(ids, dtype=torch.bool)], dim=1)

@@ -6,17 +6,20 @@ keyed by night and task, and the manifest is written last. It decides nothing ab
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from dreamlab.errors import NightError, StorageError, WindowClosed
+from dreamlab.errors import NightError, NothingToDo, StorageError, WindowClosed
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
+from dreamlab.orchestration.retention import expire_questions
 from dreamlab.orchestration.window import Window
 from dreamlab.records import (
     OPEN_KINDS,
@@ -34,6 +37,7 @@ from dreamlab.records import (
 from dreamlab.training.registry import NIGHTS
 
 R = TypeVar("R")
+_writing = threading.Lock()  # batches may be under way in several threads; memory has one writer
 BATCH = 12
 """Dreams solved in one step: the window is asked between steps."""
 PLAN, MANIFEST, REPORT = "plan.json", "manifest.json", "report.md"
@@ -192,7 +196,8 @@ def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
                 task, tuple(answers), lab.now(), outcome.verified, outcome.score, outcome.reasons
             )
         )
-    return lab.memory.append(experiences)
+    with _writing:
+        return lab.memory.append(experiences)
 
 
 def models_exhausted(lab: Lab) -> str:
@@ -216,7 +221,7 @@ def reflect_on(lab: Lab, night: str) -> int:
 
 
 def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
-    """Tidy memory and account for the night; a night not `stopped` gets its manifest.
+    """Forget old questions, tidy memory and account for the night, with a manifest at its end.
 
     Args:
         lab: the lab that dreamt.
@@ -224,18 +229,19 @@ def close_night(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
         stopped: reason code of what ended the session before the plan was done; the night
             then keeps its plan, gets no manifest and is resumed by the next session.
     """
+    expire_questions(lab)
     lab.memory.optimize()
     report = account(lab, plan, stopped=stopped)
     folder = lab.settings.nights_path / plan.night
     write_atomic(folder / REPORT, dreams_markdown(report))
-    _track(lab, report, folder / REPORT)
+    report = replace(report, run_id=_track(lab, report, folder / REPORT))
     if report.complete:
         write_atomic(folder / MANIFEST, to_json(report))
     return report
 
 
-def _track(lab: Lab, report: NightReport, page: Path) -> None:
-    """Keep the night as an MLflow run, found again by its key."""
+def _track(lab: Lab, report: NightReport, page: Path) -> str:
+    """Keep the night as an MLflow run, found again by its key; returns the run's id."""
     run = lab.registry.start_run(
         NIGHTS,
         report.night,
@@ -254,6 +260,7 @@ def _track(lab: Lab, report: NightReport, page: Path) -> None:
     )
     lab.registry.log_file(run, page)
     lab.registry.finish_run(run)
+    return run
 
 
 def account(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
@@ -335,7 +342,7 @@ def _free_key(lab: Lab, night: str, *, again: bool) -> str:
     if manifest(lab, night) is None:
         return night
     if not again:
-        raise NightError(f"night {night} is already dreamt; use --again to dream another one")
+        raise NothingToDo(f"night {night} is already dreamt; use --again to dream another one")
     number = 2
     while manifest(lab, f"{night}-{number:02d}") is not None:
         number += 1
@@ -347,6 +354,10 @@ def _read(path: Path, kind: type[R]) -> R | None:
         return from_json(kind, path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}; fix its rights or set DREAMLAB_HOME"
+        ) from None
     except ValueError:
         raise StorageError(
             f"{path} is damaged; move it away: its night is then planned anew, memory is kept"

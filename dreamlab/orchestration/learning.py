@@ -8,14 +8,14 @@ decided in `training/`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration.dreaming import window_of
 from dreamlab.orchestration.report import picture, training_markdown
 from dreamlab.records import (
@@ -36,15 +36,23 @@ from dreamlab.training.registry import FINE_TUNING, Version
 from dreamlab.training.replay import replay
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dreamlab.agents.team import Team
-    from dreamlab.models.evidence import Clue
 
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
 DENSE = "dense retrieval"
 
-HIDDEN_ONE_IN = 8
-"""One example in so many is learnt as if the phrase bank had not got its words."""
+WORDINGS, REPLAYED_WORDINGS = 10, 3
+"""Wordings in which a new and an earlier example are learnt."""
+
+HIDDEN = (("need", "group"), (), (), ())
+"""Facets of which a row is learnt as if the phrase bank had not got its words; rows take turns, by
+hash."""
+
+Guard = Callable[[], None]
+"""Asked before each step; raises where the work must stop."""
 
 Answering = Callable[[Sequence[str]], Sequence[Answer]]
 
@@ -67,7 +75,8 @@ def gather(
     """The training to run now: an unfinished one, else a new one with its dataset exported.
 
     The parent is the champion. Examples that neither it nor a version before it was trained on
-    are new; earlier ones are replayed. A training without enough examples since the last is
+    are new; earlier ones are replayed, but for those of facets that the directory has no more.
+    Each is learnt in several wordings. A training without enough examples since the last is
     `skipped`, and nothing is written.
 
     Args:
@@ -83,10 +92,10 @@ def gather(
     champion = lab.registry.champion()
     if champion is None:
         raise RegistryError("no version is registered; run `dreamlab night` first")
-    known = examples(lab.memory.experiences())
+    experiences = lab.memory.experiences()
+    known = [e for e in examples(experiences) if lab.format.covers(e.chosen)]
     used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
-    tried = _trained_on(lab, [f.parent.name for f in _folder(lab, "").glob(f"*/{REPORT}")])
-    fresh = sum(e.experience_id not in tried for e in known)
+    fresh = len(_untried(lab, known))
     needed = min_examples or lab.settings.min_examples_for_training
     key = _free_key(lab)
     if fresh < needed:
@@ -99,8 +108,8 @@ def gather(
         )
     new = [e for e in known if e.experience_id not in used]
     old = replay(new, [e for e in known if e.experience_id in used], seed)
-    chosen: list[Example] = [*new, *old]
-    hidden = [zlib.crc32(e.question.encode()) % HIDDEN_ONE_IN == 0 for e in chosen]
+    chosen = _reworded(lab, new, old, {e.id: e.task for e in experiences}, seed)
+    hidden = [HIDDEN[zlib.crc32(e.question.encode()) % len(HIDDEN)] for e in chosen]
     clues = lab.evidence.read([e.question for e in chosen], hidden)
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
     dataset = export(
@@ -124,13 +133,65 @@ def gather(
     return training
 
 
-def train(lab: Lab, training: Training) -> None:
+def _reworded(
+    lab: Lab, new: Sequence[Example], old: Sequence[Example], tasks: Mapping[str, Task], seed: int
+) -> list[Example]:
+    """Each example in several wordings, none of them near to the benchmark."""
+    from dreamlab.exploration.rewording import reword
+    from dreamlab.training.benchmark import held_out, near_duplicate_check
+
+    lab.progress("wording the examples", 0, 1)
+    chosen = [*new, *old]
+    counts = [WORDINGS] * len(new) + [REPLAYED_WORDINGS] * len(old)
+    texts = reword(
+        [tasks[e.experience_id] for e in chosen],
+        counts,
+        seed,
+        lab.catalog,
+        lab.phrases,
+        near_duplicate_check(lab.benchmark.questions, lab.embedder.embed),
+        held_out=held_out,
+    )
+    lab.progress("wording the examples", 1, 1)
+    return [
+        replace(example, question=text)
+        for example, wordings in zip(chosen, texts, strict=True)
+        for text in wordings
+    ]
+
+
+def fresh_examples(lab: Lab) -> int:
+    """How many verified examples no finished training has seen."""
+    from dreamlab.training.examples import examples
+
+    return len(_untried(lab, examples(lab.memory.experiences())))
+
+
+def _untried(lab: Lab, known: Sequence[Example]) -> list[Example]:
+    tried = _trained_on(lab, [f.parent.name for f in _folder(lab, "").glob(f"*/{REPORT}")])
+    return [e for e in known if e.experience_id not in tried]
+
+
+def _go_on() -> None:
+    pass
+
+
+def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
     """Train the adapter of this training, from its last checkpoint if it was interrupted.
+
+    Args:
+        lab: the lab that learns.
+        training: what `gather` made.
+        guard: asked before every step of the optimizer.
 
     Raises:
         TrainingError: the training cannot run; what it had is kept.
     """
     from dreamlab.training.finetune import finetune
+
+    def progress(done: int, total: int) -> None:
+        lab.progress("training", done, total)
+        guard()
 
     folder = _folder(lab, training.key)
     trained = finetune(
@@ -141,7 +202,7 @@ def train(lab: Lab, training: Training) -> None:
         folder=folder / ADAPTER,
         parent=lab.adapter(int(training.parent)),
         seed=training.seed,
-        progress=lambda done, total: lab.progress("training", done, total),
+        progress=progress,
     )
     run = _run(lab, training)
     for point in trained.history:
@@ -150,16 +211,23 @@ def train(lab: Lab, training: Training) -> None:
     lab.registry.log(run, metrics={"train/seconds": trained.seconds, "train/loss": trained.loss})
 
 
-def evaluate(lab: Lab, training: Training) -> None:
-    """Score challenger, champion, both teams and dense retrieval; each evaluation is kept."""
+def evaluate(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
+    """Score challenger, champion, both teams and dense retrieval; each evaluation is kept.
+
+    `guard` is asked before each of them.
+    """
     challenger = lab.base_from(_folder(lab, training.key) / ADAPTER, training.key)
     champion = lab.base_from(lab.adapter(int(training.parent)), training.parent)
     parent_key = _key_of(lab, training.parent)
-    evaluation(lab, DENSE, "", _dense_answers(lab))
-    evaluation(lab, "base", parent_key, champion.propose)
-    evaluation(lab, "base", training.key, challenger.propose)
-    evaluation(lab, "team", parent_key, _team_answers(lab.team(champion)))
-    evaluation(lab, "team", training.key, _team_answers(lab.team(challenger)))
+    for subject, key, answers in (
+        (DENSE, "", lambda: _dense_answers(lab)),
+        ("base", parent_key, lambda: champion.propose),
+        ("base", training.key, lambda: challenger.propose),
+        ("team", parent_key, lambda: _team_answers(lab.team(champion))),
+        ("team", training.key, lambda: _team_answers(lab.team(challenger))),
+    ):
+        guard()
+        evaluation(lab, subject, key, answers())
 
 
 def decide(lab: Lab, training: Training) -> Verdict:
@@ -254,7 +322,7 @@ def headline(found: Evaluation) -> dict[str, float]:
 
 def reports(lab: Lab) -> list[TrainingReport]:
     """The reports of all finished trainings, the oldest first."""
-    paths = sorted(lab.settings.training_path.glob(f"*/{REPORT}"))
+    paths = sorted(lab.settings.training_data_path.glob(f"*/{REPORT}"))
     return [from_json(TrainingReport, path.read_bytes()) for path in paths]
 
 
@@ -268,13 +336,18 @@ def _team_answers(team: Team) -> Answering:
 
 def _dense_answers(lab: Lab) -> Answering:
     """Plain dense retrieval, the baseline: the five rows nearest to a question, whatever it is."""
-    ids = [service.id for service in lab.catalog.services]
+    from dreamlab.models.vectors import cached_vectors
 
-    def nearest(clue: Clue) -> Answer:
-        rows = (-clue.similarity).argsort()[:CITED_AT_MOST]
-        return Answer(Role.SEARCH, Referral(service_ids=tuple(ids[row] for row in rows)))
+    services = lab.catalog.services
+    rows = cached_vectors(
+        "rows", [service.text for service in services], lab.embedder, lab.settings.cache_path
+    )
 
-    return lambda texts: [nearest(clue) for clue in lab.evidence.read(texts)]
+    def nearest(similarity: np.ndarray) -> Answer:
+        found = (-similarity).argsort()[:CITED_AT_MOST]
+        return Answer(Role.SEARCH, Referral(service_ids=tuple(services[row].id for row in found)))
+
+    return lambda texts: [nearest(rows @ vector) for vector in lab.embedder.embed(list(texts))]
 
 
 def _run(lab: Lab, training: Training) -> str:
@@ -297,7 +370,7 @@ def _run(lab: Lab, training: Training) -> str:
 
 
 def _folder(lab: Lab, key: str) -> Path:
-    return lab.settings.training_path / key
+    return lab.settings.training_data_path / key
 
 
 def _evaluation_path(lab: Lab, subject: str, key: str) -> Path:
@@ -315,7 +388,7 @@ def _kept(lab: Lab, subject: str, key: str) -> Evaluation:
 
 
 def _unfinished(lab: Lab) -> Training | None:
-    for path in sorted(lab.settings.training_path.glob(f"*/{TRAINING}")):
+    for path in sorted(lab.settings.training_data_path.glob(f"*/{TRAINING}")):
         if not path.with_name(REPORT).exists():
             try:
                 return from_json(Training, path.read_bytes())

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dreamlab.integration import Lab
-from dreamlab.records import Answer, NightReport, Referral, TrainingReport
+from dreamlab.lab import Lab
+from dreamlab.orchestration.queue import WorkedOff
+from dreamlab.records import Answer, Experience, NightReport, Referral, TrainingReport
+from dreamlab.settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +80,53 @@ def training_markdown(training: TrainingReport) -> str:
     return "\n".join(lines) + "\n"
 
 
+def links(settings: Settings, run_id: str, model: str = "", version: str = "") -> str:
+    """Markdown links to the run, and to the version it registered, in MLflow's pages."""
+    pages = settings.mlflow_url or settings.tracking_uri
+    if not pages.startswith("http") or not run_id:
+        return ""
+    pages = pages.rstrip("/")
+    lines = ["", f"- [MLflow run]({pages}/#/runs/{run_id})"]
+    if version:
+        lines.append(f"- [version {version}]({pages}/#/models/{model}/versions/{version})")
+    return "\n".join(lines) + "\n"
+
+
+def night_ending(night: NightReport) -> tuple[str, str]:
+    """The final state of a night's flow run and what it says."""
+    counts = f"{night.planned} planned, {night.solved} solved, {night.verified} verified"
+    if not night.complete:
+        return "Drained", f"night {night.night} stopped: {counts}; the next session resumes it"
+    if night.problem:
+        return "EmptyNight", f"night {night.night} taught nothing: {night.problem} ({counts})"
+    return "Completed", f"night {night.night}: {counts}"
+
+
+def training_ending(training: TrainingReport) -> tuple[str, str]:
+    """The final state of a training's flow run and what it says."""
+    if training.training.skipped:
+        return "Skipped", training.training.skipped
+    if training.version:
+        return "Completed", f"version {training.version} registered"
+    reasons = "; ".join(training.verdict.reasons) if training.verdict else ""
+    return "Completed", f"the challenger was rejected: {reasons}"
+
+
+def solving_ending(result: Experience | WorkedOff) -> tuple[str, str]:
+    """The final state of a solving flow run and what it says."""
+    if isinstance(result, WorkedOff):
+        counts = f"{result.answered} deferred tasks answered, {result.waiting} wait"
+        return (
+            ("Drained", f"{result.stopped}: {counts}") if result.stopped else ("Completed", counts)
+        )
+    return "Completed", result.answers[0].text
+
+
+def understood(referral: Referral) -> str:
+    """What was understood of a question, in a few words that hold nothing personal."""
+    return _words(referral) if referral.understood else "not understood"
+
+
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     """A Markdown table of subjects and their headline figures with 95 % intervals."""
     shown = {name: key for name, key in COLUMNS.items() if any(key in s for s in scores.values())}
@@ -138,6 +187,10 @@ def version_rows(versions: Sequence[Version]) -> tuple[list[str], list[list[str]
         ]
         for v in versions
     ]
+    if any(v.forgotten for v in versions):
+        heads.append("learnt from what was forgotten")
+        for row, version in zip(rows, versions, strict=True):
+            row.append(version.forgotten)
     return heads, rows
 
 

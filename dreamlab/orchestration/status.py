@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dreamlab import __version__
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming
 
 

@@ -2,18 +2,31 @@
 
 A task is a name, retries and a timeout around one step of `dreaming` or `learning`. It carries
 records, never clients: each process opens one lab. Inside a Prefect flow run a step is a task run;
-called where no flow run is active (no server is configured) it is the plain function.
+called where no flow run is active (no server is configured) it is the plain function. A step asks
+the window before it starts, and before it is tried again.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
-from dreamlab.integration import Lab, open_lab
-from dreamlab.orchestration import dreaming, learning
+from dreamlab.errors import (
+    Drained,
+    DreamLabError,
+    NothingToDo,
+    QuestionError,
+    RegistryError,
+    SchedulerError,
+    SettingsError,
+    StorageError,
+)
+from dreamlab.lab import Lab, open_lab
+from dreamlab.orchestration import answering, dreaming, learning, queue, report, runs, services
 from dreamlab.orchestration.budget import Budget
+from dreamlab.orchestration.runs import say
 from dreamlab.records import (
     Experience,
     NightReport,
@@ -23,6 +36,7 @@ from dreamlab.records import (
     TrainingReport,
     Verdict,
 )
+from dreamlab.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,15 +56,12 @@ def use_lab(lab: Lab) -> None:
     _lab[:] = [lab]
 
 
-def step(
-    name: str, *, retries: int = 0, timeout: float | None = None
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def step(name: str, *, retried: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function a Prefect task wherever a flow run is active.
 
     Args:
         name: the task's name in the UI.
-        retries: how often a failed run is tried again, with exponential back-off and jitter.
-        timeout: seconds after which a run is failed.
+        retried: try again after an outage or an unexpected error, with exponential back-off.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -61,42 +72,40 @@ def step(
 
             return prefect_task(
                 name=name,
-                retries=retries,
-                retry_delay_seconds=exponential_backoff(2),
+                retries=RETRIES if retried else 0,
+                retry_delay_seconds=exponential_backoff(current_lab().settings.retry_seconds),
                 retry_jitter_factor=0.5,
-                timeout_seconds=timeout,
-                # An expected failure says the same a second time.
-                retry_condition_fn=_worth_retrying,
+                retry_condition_fn=worth_retrying,
                 persist_result=False,
+                result_serializer="json",  # never pickle
             )(function)
 
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            return task()(*args, **kwargs) if _in_flow_run() else function(*args, **kwargs)
+            return task()(*args, **kwargs) if runs.active() else function(*args, **kwargs)
 
+        run.task = task  # type: ignore[attr-defined]  # for a task runner
         return run
 
     return decorate
 
 
-def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    from dreamlab.errors import DreamLabError, StorageError
+RETRIES = 5
 
+
+def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
+    """Whether a failed step may succeed later: an outage does, a refusal says the same again."""
     try:
         state.result()
     except StorageError:
         return True
+    except RegistryError as error:
+        return error.__cause__ is not None  # MLflow failed; without a cause it is our own refusal
     except DreamLabError:
         return False
     except Exception:
         return True
     return False
-
-
-def _in_flow_run() -> bool:
-    from prefect.context import FlowRunContext
-
-    return FlowRunContext.get() is not None
 
 
 def server_configured() -> bool:
@@ -111,26 +120,55 @@ def run_flow(flow: Any, **parameters: Any) -> Any:
 
     Plainly means without a server: Prefect's temporary one takes seconds to start and outlives a
     killed parent.
+
+    Raises:
+        DreamLabError: what the plain function raises, or the Prefect API cannot be reached.
     """
-    return flow(**parameters) if server_configured() else flow.fn(**parameters)
+    if not server_configured():
+        return flow.fn(**parameters)
+    try:
+        state = flow(**parameters, return_state=True)
+    except RuntimeError as error:
+        if "Failed to reach API" not in str(error):
+            raise
+        raise SchedulerError(
+            "the Prefect server cannot be reached; start it, or unset PREFECT_API_URL to run "
+            f"without one ({error})"
+        ) from None
+    return runs.outcome(state)
 
 
-@step("open session")
+def keep_to(budget: Budget) -> None:
+    """Stop here if the window has closed.
+
+    Raises:
+        Drained: it has; what was done is kept.
+    """
+    if budget.closes_at and current_lab().now() >= budget.closes_at:
+        raise Drained("window_closed: stopped at closing time; the next night goes on from here")
+
+
+@step("open session", retried=False)
 def open_session(force: bool) -> Budget:
     """What this session may spend; raises WindowClosed outside the window unless forced."""
     lab = current_lab()
     lab.check_home()
-    return dreaming.open_session(lab, force=force)
+    budget = dreaming.open_session(lab, force=force)
+    bound = f"until {budget.closes_at:%H:%M} UTC" if budget.closes_at else "without a closing time"
+    say(f"The session is open {bound}{', forced' if force else ''}.")
+    return budget
 
 
-@step("first version", retries=2)
-def first_version() -> None:
+@step("first version")
+def first_version(budget: Budget) -> None:
     """Make sure that the untouched base model is registered as version 1, with its score."""
+    keep_to(budget)
     learning.ensure_first_version(current_lab())
 
 
-@step("plan", retries=2)
+@step("plan")
 def plan(
+    budget: Budget,
     count: int | None,
     strategy: str | None,
     need: str,
@@ -140,8 +178,10 @@ def plan(
     force: bool,
 ) -> Plan:
     """The plan of the night to dream, kept on disk."""
-    return dreaming.plan_night(
-        current_lab(),
+    keep_to(budget)
+    lab = current_lab()
+    made = dreaming.plan_night(
+        lab,
         count=count,
         strategy=strategy,
         need=need,
@@ -150,6 +190,13 @@ def plan(
         again=again,
         force=force,
     )
+    left = len(dreaming.pending_tasks(lab, made))
+    runs.describe(f"night {made.night}", [made.night, *(["forced"] if force else [])])
+    say(
+        f"Night {made.night}: {len(made.tasks)} dreams by strategy {made.strategy}, {left} of them "
+        f"still to be solved, with base model version {made.version or 'none'}."
+    )
+    return made
 
 
 def batches(plan: Plan) -> Iterator[tuple[Task, ...]]:
@@ -163,55 +210,201 @@ def spent(budget: Budget) -> str:
     return budget.spent(lab.now()) or dreaming.models_exhausted(lab)
 
 
-@step("solve", retries=2)
-def solve(plan: Plan, batch: Sequence[Task]) -> int:
+@step("solve")
+def solve(budget: Budget, plan: Plan, batch: Sequence[Task]) -> int:
     """Solve, check and remember a batch; returns the rows added."""
-    return dreaming.solve_dreams(current_lab(), plan, batch)
+    keep_to(budget)
+    added = dreaming.solve_dreams(current_lab(), plan, batch)
+    say(f"Solved, checked and remembered {added} dreams.")
+    return added
 
 
-@step("reflect", retries=2)
+def solve_all(budget: Budget, plan: Plan) -> str:
+    """Solve what is open of a plan; returns the reason code of the bound that stopped it, if any.
+
+    In a flow run as many batches are under way at once as the setting `batches_at_once` says, on
+    the task runner of the setting `task_runner`; their order and their hosts change nothing.
+    """
+    settings = current_lab().settings
+    if settings.batches_at_once == 1 or not runs.active():
+        for batch in batches(plan):
+            if stopped := spent(budget):
+                return stopped
+            solve(budget, plan, batch)
+        return ""
+    return _fan_out(budget, plan, settings)
+
+
+def _fan_out(budget: Budget, plan: Plan, settings: Settings) -> str:
+    from prefect.futures import PrefectFuture
+
+    stopped, under_way = "", deque[PrefectFuture[int]]()
+    if settings.task_runner == "threads":
+        current_lab().night_team(plan.version, plan.night)  # loaded once, before any thread
+    with _runner(settings) as runner:
+        for batch in batches(plan):
+            if len(under_way) == settings.batches_at_once:
+                under_way.popleft().result()
+            if stopped := spent(budget):
+                break
+            step_task = solve.task()  # type: ignore[attr-defined]
+            given = {"budget": budget, "plan": plan, "batch": batch}
+            under_way.append(runner.submit(step_task, parameters=given))
+        for future in under_way:
+            future.result()
+    return stopped
+
+
+def _runner(settings: Settings) -> Any:
+    """The task runner of the settings; a cluster on this machine where no address is set."""
+    at_once, address = settings.batches_at_once, settings.cluster_address
+    if settings.task_runner == "threads":
+        from prefect.task_runners import ThreadPoolTaskRunner
+
+        return ThreadPoolTaskRunner(max_workers=at_once)
+    try:
+        if settings.task_runner == "dask":
+            from prefect_dask import DaskTaskRunner
+
+            local = {
+                "n_workers": at_once,
+                "threads_per_worker": 1,
+                "host": services.LOOPBACK,
+                "dashboard_address": None,
+            }
+            return (
+                DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=local)
+            )
+        from prefect_ray import RayTaskRunner
+
+        return RayTaskRunner(
+            address=address or None,
+            init_kwargs={}
+            if address
+            else {"num_cpus": at_once, "include_dashboard": False, "_node_ip_address": "127.0.0.1"},
+        )
+    except ImportError:
+        name = settings.task_runner
+        raise SettingsError(
+            f"DREAMLAB_TASK_RUNNER={name} needs an extra: pip install 'dreamlab[{name}]'"
+        ) from None
+
+
+@step("reflect")
 def reflect(plan: Plan) -> int:
     """Write down what the night teaches; returns the notes added."""
-    return dreaming.reflect_on(current_lab(), plan.night)
+    notes = dreaming.reflect_on(current_lab(), plan.night)
+    say(f"Wrote down {notes} reflections and insights.")
+    return notes
 
 
-@step("close", retries=2)
+@step("close")
 def close(plan: Plan, stopped: str) -> NightReport:
     """Tidy memory, account for the night, log it and write its manifest."""
-    return dreaming.close_night(current_lab(), plan, stopped=stopped)
+    lab = current_lab()
+    night = dreaming.close_night(lab, plan, stopped=stopped)
+    page = report.dreams_markdown(night) + report.links(lab.settings, night.run_id)
+    runs.report("night-report", page, f"Night {night.night}")
+    fresh = learning.fresh_examples(lab)
+    facts = {"night": night.night, "examples": fresh}
+    if night.complete and fresh >= lab.settings.min_examples_for_training:
+        runs.announce(lab, EXAMPLES_READY, facts)
+        say(f"{fresh} verified examples wait: a training is asked for.")
+    return night
+
+
+EXAMPLES_READY = "dreamlab.examples.ready"
+"""Event that starts a training: prefect.yaml expects it."""
 
 
 @step("gather")
-def gather(min_examples: int | None, seed: int, force: bool) -> Training:
+def gather(budget: Budget, min_examples: int | None, seed: int, force: bool) -> Training:
     """The dataset and plan of a training, kept on disk; or why there is none."""
-    return learning.gather(current_lab(), min_examples=min_examples, seed=seed, force=force)
+    keep_to(budget)
+    made = learning.gather(current_lab(), min_examples=min_examples, seed=seed, force=force)
+    if not made.skipped:
+        runs.describe(f"training {made.key}", [made.key, *(["forced"] if force else [])])
+        say(
+            f"Training {made.key} goes on from version {made.parent} with {made.new} new examples, "
+            f"{made.replayed} replayed; dataset {made.dataset[:12]}."
+        )
+    return made
 
 
-@step("train", retries=1)
-def train(training: Training) -> None:
+@step("train")
+def train(budget: Budget, training: Training) -> None:
     """Train the adapter, resuming from its last checkpoint."""
-    learning.train(current_lab(), training)
+    keep_to(budget)
+    learning.train(current_lab(), training, lambda: keep_to(budget))
 
 
-@step("evaluate", retries=1)
-def evaluate(training: Training) -> None:
+@step("evaluate")
+def evaluate(budget: Budget, training: Training) -> None:
     """Score challenger, champion, their teams and plain retrieval on the benchmark."""
-    learning.evaluate(current_lab(), training)
+    keep_to(budget)
+    learning.evaluate(current_lab(), training, lambda: keep_to(budget))
 
 
 @step("decide")
 def decide(training: Training) -> Verdict:
     """The gate's verdict on the challenger."""
-    return learning.decide(current_lab(), training)
+    verdict = learning.decide(current_lab(), training)
+    say(f"The gate {'lets it pass' if verdict.passed else 'rejects it'}: {verdict.reasons[0]}.")
+    return verdict
 
 
-@step("conclude", retries=2)
+@step("conclude")
 def conclude(training: Training, verdict: Verdict) -> TrainingReport:
     """Register the challenger or record its rejection."""
-    return learning.conclude(current_lab(), training, verdict)
+    lab = current_lab()
+    concluded = learning.conclude(lab, training, verdict)
+    model = lab.registry.name if concluded.version else ""
+    dreams = dreaming.last_manifest(lab)
+    page = (
+        (report.dreams_markdown(dreams) + "\n" if dreams else "")
+        + report.training_markdown(concluded)
+        + report.links(lab.settings, concluded.run_id, model, concluded.version)
+    )
+    runs.report("night-report", page, f"Training {training.key}")
+    return concluded
 
 
 @step("answer")
 def answer(question: str) -> Experience:
     """The team's answer to one question."""
-    return current_lab().solve(question)
+    lab = current_lab()
+    experience = answering.ask(lab.settings, question) or lab.solve(question)
+    text = experience.answers[0].text
+    runs.describe(report.understood(experience.answers[0].referral))
+    runs.report("answer", text, "The team's answer")
+    runs.announce(lab, "dreamlab.answered", {"answer": text}, text)
+    return experience
+
+
+def waiting() -> list[queue.Deferred]:
+    """The tasks deferred to the night that wait for an answer.
+
+    Raises:
+        NothingToDo: none does.
+    """
+    tasks = queue.waiting(current_lab())
+    if not tasks:
+        raise NothingToDo("queue_empty: no task is deferred to the night")
+    return tasks
+
+
+@step("answer a deferred task")
+def answer_deferred(budget: Budget, task: queue.Deferred) -> None:
+    """Answer one task of the queue and keep the answer, or why it cannot be asked."""
+    keep_to(budget)
+    lab = current_lab()
+    try:
+        solved = answering.ask(lab.settings, task.question) or lab.solve(task.question)
+        queue.keep(lab, task, solved.answers[0].text)
+    except QuestionError as error:
+        queue.keep(lab, task, str(error))
+
+
+def worked_off(answered: int, stopped: str) -> queue.WorkedOff:
+    """What this run did about the queue."""
+    return queue.WorkedOff(answered, len(queue.waiting(current_lab())), stopped)

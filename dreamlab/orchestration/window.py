@@ -25,7 +25,10 @@ class Window:
 
     def contains(self, now: datetime) -> bool:
         """Whether `now` lies inside the window."""
-        hour = now.astimezone(self.zone).hour
+        return self.holds(now.astimezone(self.zone).hour)
+
+    def holds(self, hour: int) -> bool:
+        """Whether an hour of the local day lies inside the window."""
         if self.start_hour == self.end_hour:
             return True
         if self.start_hour < self.end_hour:

@@ -288,6 +288,17 @@ class Registry:
             self._client.set_registered_model_alias(self.name, CHAMPION, str(number))
         return self.version(number)
 
+    def mark(self, number: int, name: str, value: str) -> Version:
+        """Notes something on a version, as a tag of that name; an earlier value is replaced.
+
+        Raises:
+            RegistryError: there is no such version.
+        """
+        self.version(number)
+        with self._door(f"mark version {number}"):
+            self._client.set_model_version_tag(self.name, str(number), f"{PREFIX}{name}", value)
+        return self.version(number)
+
     def fetch(self, number: int) -> Path:
         """The folder with a version's files, downloaded if they are elsewhere, hash verified.
 

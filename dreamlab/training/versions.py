@@ -30,7 +30,8 @@ class Version:
     `champion` marks the one that answers: where the alias points, else the latest. `parent` is
     the version it was trained from; `key` the training's, unique; `dataset`, `benchmark` and
     `sha256` are hashes of the training set, of the questions and of the files at `location`.
-    Version 1 is `untouched`: the starting model, without an adapter.
+    Version 1 is `untouched`: the starting model, without an adapter. `forgotten` is the date on
+    which something that it, or a version before it, was trained on has last been forgotten.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Version:
     run_id: str = ""
     sha256: str = ""
     location: str = ""
+    forgotten: str = ""
 
 
 def version_tags(scores: Mapping[str, float], **known: object) -> dict[str, str]:
@@ -87,6 +89,7 @@ def version_from(
         run_id=run_id,
         sha256=tag("sha256"),
         location=location,
+        forgotten=tag("forgotten"),
     )
 
 

@@ -21,23 +21,29 @@ class Saying:
 
 
 class Marking:
-    """Evidence that marks each question and compares words."""
+    """Evidence that marks each question, compares words, and takes needs for said."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, said: Sequence[str]) -> None:
         self.rows = WordEmbedder().embed([s.text for s in catalog.services])
+        self.said = frozenset(said)
 
     def read(self, questions: Sequence[str]) -> list[Clue]:
         vectors = WordEmbedder().embed(questions)
-        return [Clue(f"near {q}", self.rows @ v) for q, v in zip(questions, vectors, strict=True)]
+        return [
+            Clue(f"near {q}", self.rows @ v, self.said)
+            for q, v in zip(questions, vectors, strict=True)
+        ]
 
 
-def base_with(decoder: Completing, catalog: Catalog) -> BaseModel:
+def base_with(decoder: Completing, catalog: Catalog, said: Sequence[str] = ()) -> BaseModel:
     form = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
-    return BaseModel(decoder, form, catalog, "3", Marking(catalog))
+    return BaseModel(decoder, form, catalog, "3", Marking(catalog, said))
 
 
-def base_saying(completion: str, catalog: Catalog) -> BaseModel:
-    return base_with(Saying(completion), catalog)
+def base_saying(
+    completion: str, catalog: Catalog, said: Sequence[str] = ("food", "housing")
+) -> BaseModel:
+    return base_with(Saying(completion), catalog, said)
 
 
 def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
@@ -60,6 +66,19 @@ def test_rows_that_fit_are_ordered_by_likeness_to_the_question(catalog: Catalog)
     (boxes, lunch) = base.propose(["groceries in food boxes", "a hot lunch every weekday"])
     assert boxes.referral.service_ids == ("s3", "s4")
     assert lunch.referral.service_ids == ("s4", "s3")
+
+
+def test_a_guessed_need_speaks_for_a_row_and_hides_none(catalog: Catalog) -> None:
+    question = "a hot lunch every weekday"
+    (said,) = base_saying("<need:housing>", catalog).propose([question])
+    (guessed,) = base_saying("<need:housing>", catalog, said=()).propose([question])
+    assert "s4" not in said.referral.service_ids
+    assert guessed.referral.service_ids[0] == "s4"
+
+
+def test_a_guess_cites_no_row_far_behind_the_best(catalog: Catalog) -> None:
+    (answer,) = base_saying("<need:food>", catalog, said=()).propose(["a hot lunch every weekday"])
+    assert answer.referral.service_ids == ("s4",)
 
 
 def test_a_fact_completion_finds_the_named_service(catalog: Catalog) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from dreamlab.agents.team import Team
@@ -190,6 +191,22 @@ def test_the_base_model_is_heeded_where_the_question_bears_it_out(
     assert "food" in answer(helped, question).referral.needs
     assert "legal" not in answer(misled, question).referral.needs
     assert answer(misled, question).referral == answer(alone, question).referral
+
+
+def test_a_row_that_the_base_model_cites_rises_unless_the_question_is_plain(
+    catalog: Catalog, bank: PhraseBank, embedder: WordEmbedder
+) -> None:
+    team = Team(catalog, bank, embedder)
+    cites = Answer(Role.BASE, Referral(("food",), service_ids=("s4", "s3")))
+    scores = np.zeros(len(catalog.services))
+    at = {service.id: i for i, service in enumerate(catalog.services)}
+    (vague, plain) = team.reader.read(
+        ["grocery prices went crazy", "a food pantry"], ["en", "en"], [None, None]
+    )
+    raised = team.lead.backed(vague, scores, cites)
+    assert raised[at["s4"]] > raised[at["s3"]] > 0
+    assert not team.lead.backed(plain, scores, cites).any()
+    assert not team.lead.backed(vague, scores, None).any()
 
 
 @pytest.mark.parametrize("completion", ["gibberish", "<none>", "<need:legal>", "<ask:phone>"])

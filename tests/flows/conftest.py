@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import tasks
 from dreamlab.settings import Settings
 from dreamlab.training.benchmark import Benchmark

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, tasks
 from flows.dream_session import dream_session
 from tests.flows.conftest import Opening

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, report, tasks
 from dreamlab.records import OPEN_KINDS, MemoryKind, Role
 from dreamlab.training.examples import examples
@@ -118,13 +118,21 @@ def test_without_settings_no_model_is_asked_and_no_open_dream_is_planned(lab: La
     assert not lab.settings.llm_path.exists()
 
 
-def test_a_question_asked_is_sent_but_not_kept(opening: Opening, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_question_asked_is_sent_masked_and_its_answer_not_kept(
+    opening: Opening, tmp_path: Path
+) -> None:
     with serving(dutiful) as server:
         lab = opening(tmp_path / "home", llm_url=server.url, **SMALL)
-        answer = lab.solve("a hot meal for my dad Eustaquio in Delano").answers[0]
-        assert any("Eustaquio" in said(body) for body in server.requests)
+        question = "my name is Eustaquio Salas, 661-555-0147: a hot meal for my dad in Delano"
+        heard: list[Role] = []
+        answer = lab.solve(question, hear=lambda a: heard.append(a.role)).answers[0]
+        sent = "\n".join(map(said, server.requests))
+    assert "hot meal" in sent
+    assert "Eustaquio" not in sent
+    assert "555-0147" not in sent
     assert answer.use is not None
-    assert answer.use.calls
+    assert answer.use.calls >= 4
+    assert set(heard) == {Role.LEAD, Role.RESOURCE, Role.SEARCH, Role.RECOMMENDATION}
     for file in lab.settings.llm_path.parent.iterdir():
-        assert b"Eustaquio" not in file.read_bytes()
+        assert b"hot meal" not in file.read_bytes()
         assert json.dumps(answer.text)[1:20].encode() not in file.read_bytes()

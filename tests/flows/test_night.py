@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dreamlab.errors import NightError, StorageError, WindowClosed
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, learning, report, tasks
 from dreamlab.records import Role, from_json, to_json
 from dreamlab.training.examples import DATASET
@@ -62,7 +62,7 @@ def test_a_training_ends_with_a_verdict_on_its_own_dataset(night) -> None:  # ty
     assert training.verdict is not None
     assert training.training.new == dreams.verified
     assert training.training.parent == "1"
-    folder = lab.settings.training_path / training.training.key
+    folder = lab.settings.training_data_path / training.training.key
     assert (folder / DATASET).exists()
     assert bool(training.version) == training.verdict.passed
     assert {"dense retrieval", "base 1", "team 1"} <= set(training.scores)
@@ -105,7 +105,7 @@ def test_the_reports_read_and_the_picture_is_drawn(night, tmp_path: Path) -> Non
 def test_a_registered_version_answers_like_the_model_that_was_measured(night) -> None:  # type: ignore[no-untyped-def]
     lab, _, training = night
     questions = [q.question for q in lab.benchmark.questions[:12]]
-    trained = lab.settings.training_path / training.training.key / learning.ADAPTER
+    trained = lab.settings.training_data_path / training.training.key / learning.ADAPTER
     if not training.version:
         run = training.run_id
         lab.registry.register(trained, run, training.training.key, parent=1)
@@ -181,3 +181,24 @@ def test_a_question_is_answered_and_not_kept_by_default(lab: Lab) -> None:
     assert answer.answers[0].role == Role.TEAM
     assert answer.answers[0].referral.service_ids
     assert lab.memory.experiences() == []
+
+
+def test_a_remembered_question_is_masked_in_memory_and_on_disk(
+    tmp_path: Path, opening: Opening
+) -> None:
+    lab = opening(tmp_path / "home", remember_questions=True)
+    tasks.use_lab(lab)
+    question = "My name is Xochitl Barrera, 661-555-0142, where is a hot meal in Delano?"
+    told = tasks.run_flow(solve_task, task=question)
+    assert told.task.question == question  # who asks is shown what was asked
+    kept = lab.memory.experiences()[0]
+    assert kept.task.question == "My name is [NAME], [PHONE], where is a hot meal in Delano?"
+    assert kept.answers[0].referral == told.answers[0].referral
+    files = [p.read_bytes() for p in lab.settings.home.rglob("*") if p.is_file()]
+    assert any(b"hot meal in Delano" in content for content in files)
+    assert not any(word in content for content in files for word in (b"Xochitl", b"555-0142"))
+
+
+def test_masking_can_be_switched_off(tmp_path: Path, opening: Opening) -> None:
+    lab = opening(tmp_path / "home", mask_questions=False)
+    assert lab.mask("I am Rosa Delgado") == "I am Rosa Delgado"

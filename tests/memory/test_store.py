@@ -368,3 +368,63 @@ def test_a_folder_without_write_permission_can_still_be_read(tmp_path: Path) -> 
         store.append([experience(2)])
     for folder, _, _ in os.walk(tmp_path):
         os.chmod(folder, 0o700)
+
+
+def files_of(home: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in home.rglob("*.lance*/**/*") if p.is_file()}
+
+
+def test_what_is_forgotten_is_in_no_file_any_more(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    made = [experience(n, f"question {n} of many") for n in range(200)]
+    secret = experience(999, "where may zqxjkvwombat sleep")
+    note = reflect(secret)
+    for start in range(0, 200, 50):
+        store.append([*made[start : start + 50], secret])
+    store.append_reflections([note, reflect(made[0])])
+    store.optimize()
+    before = files_of(tmp_path)
+    assert any(b"zqxjkvwombat" in content for content in before.values())
+    assert store.forget([secret, note, experience(5000)]) == 2
+    after = files_of(tmp_path)
+    assert not any(b"zqxjkvwombat" in content for content in after.values())
+    old = {Path(name).name for name in set(before) & set(after)}
+    assert old == {"latest_version_hint.json"}  # indices hold words as well
+    assert store.experiences() == made
+    assert store.reflections() == [reflect(made[0])]
+
+
+def test_a_store_that_forgot_searches_filters_and_grows_as_before(tmp_path: Path) -> None:
+    store, other = store_in(tmp_path), store_in(tmp_path)
+    made = [experience(n, f"question {n} of many") for n in range(20)]
+    store.append([*made, experience(99, "a lawyer for an eviction", place="Taft")])
+    assert len(other.recall("lawyer", place="Taft")) == 1
+    indices = sorted(index.name for index in store._table().list_indices())
+    assert store.forget(made[:10]) == 10
+    assert store.forget(made[:10]) == 0
+    for one in (store, other, store_in(tmp_path)):
+        assert questions(one, "lawyer eviction", limit=1) == ["a lawyer for an eviction"]
+        assert len(one.recall("lawyer", place="Taft")) == 1
+        assert one.counts()["experience"] == 11
+    assert sorted(index.name for index in store._table().list_indices()) == indices
+    assert store.append(made) == 10
+    assert store.forget(store.experiences()) == 21
+    assert store.experiences() == []
+    assert store.append(made) == 20
+
+
+def test_a_table_left_without_indices_gets_them_after_the_night(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.append([experience(n) for n in range(3)])
+    rows = store._table().to_arrow()
+    store._table().add(rows, mode="overwrite")  # as a forgetting killed half-way leaves it
+    assert store._table().list_indices() == []
+    store.optimize()
+    assert len(store._table().list_indices()) == 6
+    assert len(store.recall("warm meal", need="food")) == 3
+
+
+def test_forgetting_in_an_empty_store_makes_none(tmp_path: Path) -> None:
+    store = store_in(tmp_path / "home")
+    assert store.forget([experience(1)]) == 0
+    assert store.forget([]) == 0

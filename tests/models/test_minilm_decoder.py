@@ -1,3 +1,5 @@
+import re
+
 import torch
 
 from dreamlab.models.minilm_decoder import CONTEXT, END, IGNORED, NEW_TOKENS, EmbeddedModel, _layout
@@ -52,16 +54,36 @@ def test_a_prompt_sees_itself_both_ways_and_a_completion_only_what_is_before_it(
 
 def test_decoding_step_by_step_reads_what_training_reads(start):
     """The cache and the one-shot pass of training give the same next token everywhere."""
-    question = "a hot meal in Taft"
+    question = "<need:food> maybe <need:housing> <place:Taft> a hot meal in Taft"
     with torch.inference_mode():
         text = start.complete(start.model, [question])[0]
+        assert text
         prompt = start.prompt(question)
         written = start.tokenizer(text, add_special_tokens=False)["input_ids"]
-        ids = [*prompt, *written]
-        batch = start.collate([{"input_ids": ids, "prompt": len(prompt)}])
-        del batch["labels"]
-        logits = start.model(**batch, use_cache=False).logits[0]
-    assert logits[len(prompt) - 1 : -1].argmax(-1).tolist() == written
+        batch = start.collate([{"input_ids": [*prompt, *written], "prompt": len(prompt)}])
+        logits = start.logits(start.model, batch)[0]
+    free = [token for token in start.part_ids if token in {*prompt, start.none, start.end}]
+    assert [free[i] for i in logits[:, free].argmax(-1)] == written
+
+
+def test_only_parts_that_stand_in_the_prompt_are_written(start):
+    with torch.inference_mode():
+        (text,) = start.complete(start.model, ["<need:housing> <place:Taft> food in Delano"])
+        (nothing,) = start.complete(start.model, ["food in Delano"])
+    assert {*re.findall("<[^<>]+>", text)} <= {"<need:housing>", "<place:Taft>", "<none>"}
+    assert {*re.findall("<[^<>]+>", nothing)} <= {"<none>"}
+
+
+def test_a_part_in_the_prompt_is_pointed_at_and_others_are_not(start):
+    plain, said = row(start, "a meal", "<need:food>"), row(start, "<need:food> a meal", "<none>")
+    with torch.inference_mode():
+        for one, pointed in ((plain, False), (said, True)):
+            batch = start.collate([one])
+            unread = {**batch, "copied": torch.zeros_like(batch["copied"])}
+            changed = start.logits(start.model, batch) != start.logits(start.model, unread)
+            assert {*changed.nonzero()[:, 2].tolist()} == (
+                {start.completion("<need:food>")[0]} if pointed else set()
+            )
 
 
 def test_a_long_question_keeps_its_head_and_tail(start):

@@ -1,7 +1,7 @@
 import pytest
 
-from dreamlab.agents.language import LONGEST, clauses, clean, gloss, language_of, spelt_out
 from dreamlab.errors import QuestionError
+from dreamlab.models.language import LONGEST, clauses, clean, gloss, language_of, spelt_out
 
 
 @pytest.mark.parametrize("question", ["", "   ", "\x00\x1b\n", "?!…"])

@@ -2,7 +2,7 @@
 
 The gloss turns Spanish word by word into English, so that an English encoder can read it; it is
 no translation. English keeps its words but for the short forms of typing. The words themselves are
-data (`prompts/spanish.md`, `prompts/english.md`). Nothing is understood here.
+data (`data/spanish.md`, `data/english.md`). Nothing is understood here.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def in_english(text: str, language: str) -> str:
 def _glossary(name: str) -> dict[tuple[str, ...], str]:
     """English by the words of one glossary."""
     entries: dict[tuple[str, ...], str] = {}
-    for line in (files(__package__) / "prompts" / f"{name}.md").read_text("utf-8").splitlines():
+    for line in (files(__package__) / "data" / f"{name}.md").read_text("utf-8").splitlines():
         if line.startswith("- "):
             said, _, meant = line[2:].partition(":")
             for entry in said.split(","):
