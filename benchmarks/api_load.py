@@ -52,12 +52,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--memories", type=int, default=600, help="experiences in memory")
+    parser.add_argument("--home", type=Path, help="a lab's home: its champion and memories instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        home = Path(folder) / "home"
-        lab = open_lab(load_settings(home=home))
-        learning.ensure_first_version(lab)
-        remember(lab, lab.everyday_team, options.memories)
+        home = options.home or Path(folder) / "home"
+        lab = open_lab(load_settings(home=home, threads=1))
+        if not options.home:
+            learning.ensure_first_version(lab)
+            remember(lab, lab.everyday_team, options.memories)
         questions = [q.question for q in lab.benchmark.half("decide")]
         print(f"{len(os.sched_getaffinity(0))} cores, {len(questions)} questions")
         served(Path(folder), home, questions, options)

@@ -26,7 +26,7 @@ from typing import Any
 
 from prefect import flow
 
-from dreamlab.integration import open_lab
+from dreamlab.lab import open_lab
 from dreamlab.orchestration import operating, scheduler
 from dreamlab.settings import Settings, load_settings
 
@@ -116,7 +116,7 @@ def busy(settings: Settings, work: str, runs: int) -> list[tuple[float, ...]]:
     if work == "train":
         wait(settings, scheduler.trigger("dream-session", {"force": True}, settings=settings))
     deployment = "dream-session" if work == "dream" else "finetune-base-model"
-    parameters: dict[str, Any] = {"force": True, **({"count": 2000} if work == "dream" else {})}
+    parameters: dict[str, Any] = {"force": True, **({"count": 600} if work == "dream" else {})}
     started = scheduler.trigger(deployment, parameters, settings=settings)
     lab = open_lab(settings)
     folder = settings.nights_path if work == "dream" else settings.training_path

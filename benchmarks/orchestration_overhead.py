@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import learning, services, tasks
 from dreamlab.settings import load_settings
 

@@ -81,3 +81,7 @@ class UnderWay(DreamLabError):
     """What was asked for is under way already, here or in another process."""
 
     exit_code = 4
+
+
+class MissingExtra(DreamLabError):
+    """What was asked for needs libraries that are installed as an extra."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dreamlab.errors import MissingExtra
 from dreamlab.hosting.process import HostedLab
 from dreamlab.hosting.scheduler import DreamScheduler
 from dreamlab.hosting.team import DreamTeam
@@ -36,7 +37,7 @@ def init_dream_lab(app: Flask | None = None) -> tuple[DreamTeam, DreamScheduler]
 
     Raises:
         SettingsError: a key of the configuration is unknown or has a bad value.
-        ModuleNotFoundError: the extra `dreamlab[flask]` is not installed.
+        MissingExtra: the extra `dreamlab[flask]` is not installed.
     """
     if app is not None and EXTENSION in app.extensions:
         known: tuple[DreamTeam, DreamScheduler] = app.extensions[EXTENSION]
@@ -46,8 +47,13 @@ def init_dream_lab(app: Flask | None = None) -> tuple[DreamTeam, DreamScheduler]
     team, scheduler = DreamTeam(hosted), DreamScheduler(hosted)
     if app is None:
         return team, scheduler
-    from dreamlab.api.blueprint import register
-    from dreamlab.api.commands import dream_commands, in_a_command
+    try:
+        from dreamlab.api.blueprint import register
+        from dreamlab.api.commands import dream_commands, in_a_command
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"the web API needs {error.name}: pip install 'dreamlab[flask]'"
+        ) from None
 
     register(app, hosted, team, scheduler)
     app.cli.add_command(dream_commands(hosted))

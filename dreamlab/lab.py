@@ -5,6 +5,7 @@ Everything above (dreaming, learning, flows, faces) works on a `Lab`; nothing be
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -273,11 +274,24 @@ class Lab:
         task = Task(f"q{uuid.uuid4().hex[:12]}", question, night=night)
         answers = self.everyday_team.solve(task, context, hear)
         experience = Experience(task, tuple(answers), now)
+        kept: Experience | None = None
         if self.settings.remember_questions:
             masked = self.settings.mask_questions
             kept = self.masker.mask_experience(experience) if masked else experience
             self.memory.append([kept])
+        self._leave_trace(kept or experience, texts=kept is not None)
         return experience
+
+    def _leave_trace(self, experience: Experience, texts: bool) -> None:
+        """Leave the trace of an answered question to be sent later; its failure fails no answer."""
+        if self.settings.traces == "off":
+            return
+        from dreamlab.tracing import leave, trace_of
+
+        try:
+            leave(self.settings.traces_path, trace_of(experience, str if texts else None))
+        except OSError as error:
+            logging.getLogger(__name__).warning("the trace of an answer is lost: %s", error)
 
     @property
     def everyday_team(self) -> Team:

@@ -179,9 +179,10 @@ class Answer:
     """What one role answered: its referral, the text shown, and how it got there.
 
     `nearest` are services offered when nothing fits exactly; they are not cited. `notes` are
-    human-readable reasons. `seconds` is wall-clock time; `version` the base model's version.
-    `well_formed` is False when a model's completion could not be parsed. `use` tells of the
-    language model of this role, None where there is none; the team's is the sum over all roles.
+    human-readable reasons. `seconds` is wall-clock time and `steps` how much of it each named
+    part of the work took, in order; `version` the base model's version. `well_formed` is False
+    when a model's completion could not be parsed. `use` tells of the language model of this role,
+    None where there is none; the team's is the sum over all roles.
     """
 
     role: Role
@@ -192,6 +193,7 @@ class Answer:
     seconds: float = 0.0
     version: str = ""
     well_formed: bool = True
+    steps: tuple[tuple[str, float], ...] = ()
     use: ModelUse | None = None
 
 

@@ -125,6 +125,10 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads for tensor work; 0 means as many as this process has cores."""
 
+    traces: Literal["off", "asked", "all"] = "all"
+    """Which solves leave a trace for MLflow: questions that people ask, dreams as well, or none.
+    Of questions people ask a trace keeps texts only where `remember_questions` is on."""
+
     tracking_uri: str = ""
     """MLflow tracking server; empty means SQLite in `home`."""
 
@@ -269,6 +273,11 @@ class Settings(BaseSettings):
     def nights_path(self) -> Path:
         """Folder of nights: plan, journal, manifest and report of each."""
         return self.home / "nights"
+
+    @property
+    def traces_path(self) -> Path:
+        """Folder of traces that wait to be sent to MLflow."""
+        return self.home / "traces"
 
     @property
     def cache_path(self) -> Path:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"records", "errors"},
     {"settings", "files"},
-    {"directory", "privacy"},
+    {"directory", "privacy", "tracing"},
     {"models"},
     {"memory", "agents", "training"},
     {"exploration"},
@@ -32,7 +32,8 @@ DOORS = {
     "datasets": {"dreamlab/training/finetune.py"},
     "lancedb": {"dreamlab/memory/store.py"},
     "pyarrow": {"dreamlab/memory/store.py"},
-    "mlflow": {"dreamlab/training/registry.py"},
+    # One door in two files: runs and versions, and the spans of traces.
+    "mlflow": {"dreamlab/training/registry.py", "dreamlab/training/traces.py"},
     "prefect": {
         "dreamlab/orchestration/tasks.py",
         "dreamlab/orchestration/runs.py",

@@ -185,12 +185,15 @@ class Team:
         )
         hear(resource)
         memories = self.search.remember(reading.question)
+        recalling = watch.lap()
         relevance = self.search.relevance(reading, memories)
+        comparing = watch.lap()
         search = Answer(
             Role.SEARCH,
             Referral(service_ids=best(self._ids, relevance, CITED_AT_MOST)),
             notes=tuple(f"remembers {memory.id}" for memory in memories),
-            seconds=watch.lap(),
+            seconds=recalling + comparing,
+            steps=(("recall", recalling), ("compare", comparing)),
         )
         hear(search)
         heeded, heeded_notes = self.lead.heed(reading, proposal, memories)
@@ -206,16 +209,19 @@ class Team:
         decision = self.lead.decide(heeded, relevance, backed)
         alone, _ = self.recommendation.weigh(reading, relevance)
         own = self.lead.decide(reading, relevance, alone)
+        deciding = watch.lap()
         lead = Answer(
             Role.LEAD,
             own.referral,
             nearest=own.nearest,
             notes=own.notes,
-            seconds=reading_seconds + watch.lap(),
+            seconds=reading_seconds + deciding,
+            steps=(("read", reading_seconds), ("decide", deciding)),
         )
         hear(lead)
         text, why = self._written(heeded, decision)
-        spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + watch.lap()
+        writing = watch.lap()
+        spent = sum(a.seconds for a in (resource, search, recommendation, lead)) + writing
         team = Answer(
             Role.TEAM,
             decision.referral,
@@ -224,6 +230,7 @@ class Team:
             notes=(*decision.notes, *heeded_notes, *why),
             seconds=spent + (proposal.seconds if proposal else 0.0),
             version=self.base.version if self.base else "",
+            steps=(("write", writing),),
         )
         given = (team, lead, resource, search, recommendation)
         listed = (*found.matches, *found.nearest)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,7 @@ from dreamlab.hosting.team import DreamTeam
 from dreamlab.records import Answer, Experience
 
 AT_ONCE = 4
-"""Questions that one process works on at a time; others wait for their turn."""
+"""Questions that one process works on at a time; others wait, first come, first served."""
 
 ALIVE_SECONDS = 10.0
 """How often a stream says that it is alive while nothing happens."""
@@ -36,7 +35,6 @@ class Solver:
         after_fork(self, Solver._begin)
 
     def _begin(self) -> None:
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="solve")
 
     def solve(self, asked: SolveRequest) -> Solved:
@@ -47,7 +45,7 @@ class Solver:
             QuestionError: the question says nothing.
         """
         until = time.monotonic() + self._hosted.settings.api_time_limit
-        work = self._begun(asked, until, lambda answer: None)
+        work = self._begun(asked, lambda answer: None)
         return self._shown(asked, self._awaited(work, until))
 
     def stream(self, asked: SolveRequest) -> Iterator[str]:
@@ -55,14 +53,16 @@ class Solver:
         at the end `answer` or `problem`."""
         heard: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
         until = time.monotonic() + self._hosted.settings.api_time_limit
+        work = self._begun(asked, heard.put)
+        work.add_done_callback(lambda _: heard.put(None))
         try:
-            work = self._begun(asked, until, heard.put)
-            work.add_done_callback(lambda _: heard.put(None))
             while answer := self._next(heard, until):
                 yield ": waiting\n\n" if answer is True else _event("role", RoleShape.of(answer))
             yield _event("answer", self._shown(asked, self._awaited(work, until)))
         except Exception as error:  # the stream has begun: its last event says what went wrong
             yield _event("problem", problem_of(error).body)
+        finally:
+            work.cancel()  # the client may have gone before its turn has come
 
     @staticmethod
     def _next(heard: queue.SimpleQueue[Answer | None], until: float) -> Answer | bool | None:
@@ -75,27 +75,16 @@ class Solver:
         except queue.Empty:
             return True
 
-    def _begun(
-        self, asked: SolveRequest, until: float, hear: Callable[[Answer], None]
-    ) -> Future[Experience]:
-        turns = self._turns
-        if not turns.acquire(timeout=max(0.0, until - time.monotonic())):
-            raise BUSY
+    def _begun(self, asked: SolveRequest, hear: Callable[[Answer], None]) -> Future[Experience]:
         context = asked.context.record if asked.context else None
-        try:
-            work = self._threads.submit(self._team.solve_task, asked.task, context, hear)
-        except BaseException:
-            turns.release()
-            raise
-        # A turn is over when the work is, not when its client has given up.
-        work.add_done_callback(lambda _: turns.release())
-        return work
+        return self._threads.submit(self._team.solve_task, asked.task, context, hear)
 
     @staticmethod
     def _awaited(work: Future[Experience], until: float) -> Experience:
         try:
             return work.result(timeout=max(0.0, until - time.monotonic()))
         except FutureTimeout:
+            work.cancel()  # its turn has not come: nobody waits for it any more
             raise BUSY from None
 
     def _shown(self, asked: SolveRequest, experience: Experience) -> Solved:

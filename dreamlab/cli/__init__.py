@@ -15,6 +15,7 @@ from dreamlab.cli.nights import dream, finetune, night
 from dreamlab.cli.operations import doctor, down, queue, up
 from dreamlab.cli.questions import memories, solve
 from dreamlab.cli.scheduling import schedule, trigger
+from dreamlab.cli.traces import traces
 from dreamlab.cli.versions import rollback, status, versions
 
 QUIET = {
@@ -58,7 +59,7 @@ def quieten() -> None:
 
 COMMANDS = (
     *(night, dream, finetune, trigger, schedule, solve, memories),
-    *(status, versions, rollback, directory),
+    *(status, versions, rollback, traces, directory),
     *(up, down, doctor, queue),
 )
 for command in COMMANDS:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from dreamlab.errors import NightError, NothingToDo, StorageError, WindowClosed
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
+from dreamlab.orchestration import traces
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
 from dreamlab.orchestration.retention import expire_questions
@@ -258,7 +259,10 @@ def _track(lab: Lab, report: NightReport, page: Path) -> str:
             **{f"models/{name}": figure for name, figure in report.models.items()},
         },
     )
+    lab.registry.describe_run(run, page.read_text(encoding="utf-8"))
     lab.registry.log_file(run, page)
+    traces.send_dreams(lab, report.night, run)
+    traces.send_waiting(lab)
     lab.registry.finish_run(run)
     return run
 

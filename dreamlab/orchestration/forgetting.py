@@ -18,6 +18,7 @@ from dreamlab.lab import Lab
 from dreamlab.orchestration import queue
 from dreamlab.orchestration.dreaming import PLAN
 from dreamlab.orchestration.learning import REPORT
+from dreamlab.orchestration.traces import forget_traces
 from dreamlab.records import (
     Experience,
     Plan,
@@ -155,6 +156,7 @@ def forget(lab: Lab, traces: Traces) -> int:
             write_atomic(path, to_json(replace(plan, tasks=kept)))
     for task in traces.deferred:
         queue.remove(lab, task.id)
+    forget_traces(lab, [*traces.questions, *traces.dreams])
     return lab.memory.forget([*traces.questions, *traces.dreams, *traces.notes])
 
 

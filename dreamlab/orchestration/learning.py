@@ -7,8 +7,10 @@ decided in `training/`.
 
 from __future__ import annotations
 
+import logging
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
 from dreamlab.orchestration.dreaming import window_of
-from dreamlab.orchestration.report import picture, training_markdown
+from dreamlab.orchestration.report import picture, score_table, training_markdown
 from dreamlab.records import (
     CITED_AT_MOST,
     Answer,
@@ -34,6 +36,7 @@ from dreamlab.records import (
 )
 from dreamlab.training.registry import FINE_TUNING, Version
 from dreamlab.training.replay import replay
+from dreamlab.training.versions import points
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +66,8 @@ def ensure_first_version(lab: Lab) -> Version:
         return known[0]
     scores = headline(evaluation(lab, "base", UNTOUCHED, lab.base_from(None, "1").propose))
     run = lab.registry.start_run(FINE_TUNING, "untouched", key=UNTOUCHED)
-    lab.registry.log(run, metrics=scores)
+    lab.registry.log(run, params={"base_model": lab.settings.base_model}, metrics=points(scores))
+    lab.registry.log_sources(run, lab.benchmark.hash, len(lab.benchmark.questions))
     version = lab.registry.register_untouched(run, lab.benchmark.hash, scores)
     lab.registry.finish_run(run)
     return version
@@ -194,21 +198,23 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         guard()
 
     folder = _folder(lab, training.key)
-    trained = finetune(
-        _dataset_rows(folder),
-        base_model=lab.settings.base_model,
-        format=lab.format,
-        settings=lab.settings,
-        folder=folder / ADAPTER,
-        parent=lab.adapter(int(training.parent)),
-        seed=training.seed,
-        progress=progress,
-    )
+    with _watched(lab, training):
+        trained = finetune(
+            _dataset_rows(folder),
+            base_model=lab.settings.base_model,
+            format=lab.format,
+            settings=lab.settings,
+            folder=folder / ADAPTER,
+            parent=lab.adapter(int(training.parent)),
+            seed=training.seed,
+            progress=progress,
+        )
     run = _run(lab, training)
     for point in trained.history:
         step = int(point["step"])
-        lab.registry.log(run, metrics={k: v for k, v in point.items() if k != "step"}, step=step)
-    lab.registry.log(run, metrics={"train/seconds": trained.seconds, "train/loss": trained.loss})
+        lab.registry.log(
+            run, metrics={f"train/{k}": v for k, v in point.items() if k != "step"}, step=step
+        )
 
 
 def evaluate(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
@@ -263,7 +269,7 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
             parent=int(training.parent),
             benchmark=lab.benchmark.hash,
             scores=ours,
-            description="; ".join(verdict.reasons),
+            description=_description(training, verdict, {**scores, "this version": ours}),
         )
         version = str(registered.number)
     label = version or "rejected"
@@ -272,7 +278,10 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     report = TrainingReport(training, verdict, version, run, scores=scores)
     lab.registry.log(
         run,
-        metrics={**ours, **{f"team/{k}": v for k, v in scores[f"team {label}"].items()}},
+        metrics={
+            **points(ours),
+            **{f"team/{k}": v for k, v in points(scores[f"team {label}"]).items()},
+        },
         tags={
             "verdict": "passed" if verdict.passed else "rejected",
             "reasons": "; ".join(verdict.reasons),
@@ -281,6 +290,10 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     )
     page = _folder(lab, training.key) / "report.md"
     write_atomic(page, training_markdown(report))
+    lab.registry.describe_run(run, training_markdown(report))
+    lab.registry.log_sources(
+        run, lab.benchmark.hash, len(lab.benchmark.questions), int(training.parent)
+    )
     lab.registry.log_file(run, page)
     lab.registry.log_figure(run, picture([*reports(lab), report]), "scores.png")
     lab.registry.finish_run(run)
@@ -367,6 +380,30 @@ def _run(lab: Lab, training: Training) -> str:
         },
         tags={"forced": training.forced, "directory": lab.catalog.fingerprint},
     )
+
+
+@contextmanager
+def _watched(lab: Lab, training: Training) -> Iterator[None]:
+    """Logs system metrics to the training's run meanwhile; MLflow away stops no training."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lab.registry.system_metrics(_run(lab, training)))
+        except RegistryError as error:
+            logging.getLogger(__name__).warning("no system metrics: %s", error)
+        yield
+
+
+def _description(
+    training: Training, verdict: Verdict, scores: Mapping[str, Mapping[str, float]]
+) -> str:
+    """What MLflow's page of a version says first, in Markdown."""
+    lines = [
+        f"Trained from version {training.parent} on {training.new} new and {training.replayed} "
+        f"replayed examples. The gate said: {'; '.join(verdict.reasons)}.",
+        "",
+        *score_table(scores),
+    ]
+    return "\n".join(lines)
 
 
 def _folder(lab: Lab, key: str) -> Path:

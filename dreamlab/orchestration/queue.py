@@ -42,13 +42,13 @@ class WorkedOff:
 
 
 def add(lab: Lab, question: str) -> Deferred:
-    """Defer a question to the night; it is kept with personal data masked.
+    """Defer a question to the night.
 
     Raises:
         QuestionError: it is empty or too long.
         StorageError: the home folder cannot be written.
     """
-    question = lab.mask(clean(question.encode("utf-8", "replace").decode()))
+    question = clean(question.encode("utf-8", "replace").decode())
     now = lab.now()
     task = Deferred(f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:6]}", question, now)
     lab.check_home()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from dreamlab.lab import Lab
 from dreamlab.orchestration import queue
+from dreamlab.orchestration.traces import forget_traces
 from dreamlab.records import TaskKind
 
 
@@ -27,4 +28,5 @@ def expire_questions(lab: Lab) -> int:
         for e in lab.memory.experiences()
         if e.task.kind == TaskKind.ASKED and e.created_at < oldest
     ]
+    forget_traces(lab, old)
     return lab.memory.forget(old) if old else 0

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,11 +26,13 @@ from urllib.request import url2pathname
 
 from dreamlab.errors import DreamLabError, RegistryError, StorageError
 from dreamlab.settings import Settings
+from dreamlab.tracing import Trace
 from dreamlab.training.examples import LINEAGE, Dataset
 from dreamlab.training.versions import (
     PREFIX,
     Version,
     folder_hash,
+    points,
     read_cache,
     safe_hash,
     stamp,
@@ -43,13 +45,36 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["FINE_TUNING", "NIGHTS", "Registry", "Version"]
+__all__ = ["FINE_TUNING", "NIGHTS", "QUESTIONS", "Registry", "Version"]
 
-NIGHTS, FINE_TUNING = "dream-nights", "fine-tuning"
+NIGHTS, FINE_TUNING, QUESTIONS = "dream-nights", "fine-tuning", "questions"
+PURPOSES = {
+    NIGHTS: "One run a night: its counts and report; the traces of its dreams.",
+    FINE_TUNING: "One run a training of the base model: parameters, curves, dataset, scores on the "
+    "half of the benchmark that is only reported, and the gate's verdict.",
+    QUESTIONS: "The traces of questions that people asked, one session a day.",
+}
+"""The experiments, one a purpose, and what MLflow shows as their descriptions."""
 CHAMPION = "champion"
+KIND = "mlflow.experimentKind"
+KINDS = {
+    NIGHTS: "custom_model_development",
+    FINE_TUNING: "custom_model_development",
+    QUESTIONS: "genai_development",
+}
+"""What MLflow opens an experiment with: its runs, or its traces."""
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as the description of an experiment or a run, in Markdown."""
+NOTE_LENGTH = 5000
+MOST_AT_ONCE = 100
+"""Traces that MLflow deletes in one call."""
+SAMPLING_SECONDS = 5
 LOCK_SECONDS = 120
+COLUMNS = [{"type": "string", "name": name, "required": True} for name in ("prompt", "completion")]
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -129,6 +154,7 @@ class Registry:
                 digest=dataset.sha256[:36],  # MLflow takes no longer one; the whole is a tag
                 source_type="local",
                 source=json.dumps({"uri": dataset.path.as_uri()}),
+                schema=json.dumps({"mlflow_colspec": COLUMNS}),
                 profile=json.dumps({"num_rows": dataset.count}),
             )
             tags = [InputTag("mlflow.data.context", context)]
@@ -136,6 +162,51 @@ class Registry:
             for path in (dataset.path, dataset.path.with_name(LINEAGE)):
                 client.log_artifact(run_id, str(path), "dataset")
         self.log(run_id, tags={f"{PREFIX}dataset": dataset.sha256})
+
+    def log_sources(
+        self, run_id: str, benchmark: str, questions: int, parent: int | None = None
+    ) -> None:
+        """Links the benchmark that judged a run, and the version that it went on from, to it."""
+        with self._door("log the sources of a run"):
+            from mlflow.entities import Dataset as Logged
+            from mlflow.entities import DatasetInput, InputTag, LoggedModelInput
+
+            judged = Logged(
+                name="benchmark",
+                digest=benchmark[:36],
+                source_type="code",
+                source=json.dumps({"directory": self.settings.directory, "sha256": benchmark}),
+                profile=json.dumps({"num_rows": questions}),
+            )
+            model = self._model_of(str(parent)) if parent else ""
+            self._client.log_inputs(
+                run_id,
+                [DatasetInput(judged, [InputTag("mlflow.data.context", "evaluation")])],
+                [LoggedModelInput(model)] if model else [],
+            )
+
+    def describe_run(self, run_id: str, page: str) -> None:
+        """Gives a run its description, in Markdown; one that is too long for MLflow is cut."""
+        self.log(run_id, tags={NOTE: page[:NOTE_LENGTH]})
+
+    @contextmanager
+    def system_metrics(self, run_id: str) -> Iterator[None]:
+        """Logs processor, memory, disk and GPU to a run meanwhile, every few seconds.
+
+        They are an extra: if MLflow goes away meanwhile, they end early and the work goes on.
+        """
+        with self._door("log system metrics"):
+            _ = self._client
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            monitor = SystemMetricsMonitor(
+                run_id, SAMPLING_SECONDS, resume_logging=True, tracking_uri=self._uri
+            )
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
 
     def log_file(self, run_id: str, path: Path, folder: str = "") -> None:
         """Keeps a file, or the files of a folder, with a run."""
@@ -174,7 +245,59 @@ class Registry:
         if found:
             return str(found.experiment_id)
         location = (self._home / "artifacts" / name).as_uri() if self._database else None
-        return str(self._client.create_experiment(name, artifact_location=location))
+        tags = {NOTE: PURPOSES[name], KIND: KINDS[name]} if name in PURPOSES else {}
+        return str(self._client.create_experiment(name, artifact_location=location, tags=tags))
+
+    # Traces
+
+    def log_traces(self, experiment: str, traces: Iterable[Trace], run_id: str = "") -> int:
+        """Sends traces to an experiment, and to a run where it is given; returns how many.
+
+        Each appears with the version that took part. The same trace again adds nothing.
+        """
+        from dreamlab.training.traces import send
+
+        models: dict[str, str] = {}
+        count = 0
+        with self._door("log traces"):
+            place = self._experiment(experiment)
+            for trace in traces:
+                if trace.version not in models:
+                    models[trace.version] = self._model_of(trace.version)
+                send(self._uri, place, trace, run_id, models[trace.version])
+                count += 1
+        return count
+
+    def delete_traces(self, ids: Sequence[str]) -> int:
+        """Deletes the traces of these ids, where there are such; returns how many there were."""
+        if not ids or (self._database and not self._database.exists()):
+            return 0
+        deleted = 0
+        with self._door("delete traces"):
+            for name in (QUESTIONS, NIGHTS):
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
+                    continue
+                for start in range(0, len(ids), MOST_AT_ONCE):
+                    deleted += self._client.delete_traces(
+                        experiment.experiment_id,
+                        trace_ids=[f"tr-{id_}" for id_ in ids[start : start + MOST_AT_ONCE]],
+                    )
+        return deleted
+
+    def _model_of(self, version: str) -> str:
+        """The id of a version's logged model; empty where there is no such version."""
+        from mlflow.exceptions import MlflowException
+
+        if not version.isdigit():
+            return ""
+        try:
+            source = self._client.get_model_version(self.name, version).source
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return ""
+            raise
+        return (source or "").removeprefix("models:/")
 
     # Versions
 
@@ -313,9 +436,11 @@ class Registry:
             sound = False
         if not sound:
             state = "changed since it was registered" if folder.is_dir() else "missing"
+            remedy = self._remedy(number)
+            if not folder.is_dir() and not folder.is_relative_to(self.settings.home):
+                remedy = "a data folder that was moved must be told so, see docs/operations.md"
             raise RegistryError(
-                f"version {number} of {self.name} is damaged: {folder} is {state}; "
-                f"{self._remedy(number)}"
+                f"version {number} of {self.name} is damaged: {folder} is {state}; {remedy}"
             )
         return folder
 
@@ -383,23 +508,34 @@ class Registry:
         from mlflow.entities import LoggedModelOutput, Metric
 
         client = self._client
-        experiment = client.get_run(run_id).info.experiment_id
-        query = f"name = '{self.name}' AND tags.`{PREFIX}key` = '{_checked(key)}'"
-        for leftover in client.search_logged_models([experiment], query):
+        run = client.get_run(run_id)
+        experiment = run.info.experiment_id
+        name = f"{self.name}-{_checked(key)}"
+        for leftover in client.search_logged_models([experiment], f"name = '{name}'"):
             client.delete_logged_model(leftover.model_id)
         model = client.create_logged_model(
-            experiment, name=self.name, source_run_id=run_id, tags=tags, model_type="adapter"
+            experiment,
+            name=name,
+            source_run_id=run_id,
+            tags=tags,
+            params=run.data.params,
+            model_type="adapter",
         )
         client.log_model_artifacts(model.model_id, str(folder))
         client.finalize_logged_model(model.model_id, "READY")
         now = _milliseconds()
         client.log_batch(
             run_id,
-            [Metric(k, float(v), now, 0, model_id=model.model_id) for k, v in scores.items()],
+            [Metric(k, float(v), now, 0, model.model_id) for k, v in points(scores).items()],
         )
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
         if not client.search_registered_models(f"name = '{self.name}'"):
-            client.create_registered_model(self.name)
+            client.create_registered_model(
+                self.name,
+                description=f"The base model of the directory {self.settings.directory}: version 1 "
+                "is untouched, every later one passed the gate against the champion before it. "
+                "The alias champion answers.",
+            )
         # MLflow's store resolves models:/ by the global tracking URI, not by the client's own.
         mlflow.set_tracking_uri(self._uri)
         version = client.create_model_version(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,8 @@ from dreamlab.files import write_atomic
 from dreamlab.records import from_json, to_json
 
 PREFIX, SCORE = "dreamlab.", "score."
+LOW, HIGH, COUNT = "_low", "_high", "/questions"
+FIGURE = re.compile(r"[-+.\w]+")
 UNSAFE = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 """Endings of files that may hold pickles; safetensors and JSON hold data only."""
 
@@ -51,10 +54,41 @@ class Version:
     forgotten: str = ""
 
 
+def points(scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores without the bounds of their intervals and the counts of questions.
+
+    The counts are the benchmark's: the same for all, they tell no version from another.
+    """
+    return {k: v for k, v in scores.items() if not k.endswith((LOW, HIGH, COUNT))}
+
+
 def version_tags(scores: Mapping[str, float], **known: object) -> dict[str, str]:
-    """The tags that a version is registered with; what is empty is left out."""
+    """The tags that a version is registered with; what is empty is left out.
+
+    A score is one tag with its interval, `0.389 [0.292, 0.486]`. Scores of a part of a source
+    (`natural/fact/f1`) are left to the version's run.
+    """
     tags = {f"{PREFIX}{name}": str(value) for name, value in known.items() if value != ""}
-    return tags | {f"{SCORE}{name}": f"{value:.6g}" for name, value in scores.items()}
+    for name, value in points(scores).items():
+        if name.count("/") > 1:
+            continue
+        bounds = [scores[name + end] for end in (LOW, HIGH) if name + end in scores]
+        tags[SCORE + name] = f"{value:.6g}" + (
+            f" [{bounds[0]:.6g}, {bounds[1]:.6g}]" if len(bounds) == 2 else ""
+        )
+    return tags
+
+
+def _scores(tags: Mapping[str, str]) -> dict[str, float]:
+    """The scores that `version_tags` made tags of, bounds and all."""
+    found: dict[str, float] = {}
+    for tag, text in sorted(tags.items()):
+        if not tag.startswith(SCORE):
+            continue
+        name = tag.removeprefix(SCORE)
+        figures = [float(figure) for figure in FIGURE.findall(text)]
+        found.update(zip((name, name + LOW, name + HIGH), figures, strict=False))
+    return found
 
 
 def version_from(
@@ -80,11 +114,7 @@ def version_from(
         key=tag("key"),
         dataset=tag("dataset"),
         benchmark=tag("benchmark"),
-        scores={
-            name.removeprefix(SCORE): float(value)
-            for name, value in sorted(tags.items())
-            if name.startswith(SCORE)
-        },
+        scores=_scores(tags),
         description=description,
         run_id=run_id,
         sha256=tag("sha256"),

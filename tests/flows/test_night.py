@@ -8,8 +8,11 @@ import pytest
 from dreamlab.errors import NightError, StorageError, WindowClosed
 from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, learning, report, tasks
+from dreamlab.orchestration.traces import send_waiting
 from dreamlab.records import Role, from_json, to_json
+from dreamlab.tracing import waiting
 from dreamlab.training.examples import DATASET
+from dreamlab.training.registry import NIGHTS
 from flows.dream_session import dream_session
 from flows.finetune_base_model import finetune_base_model
 from flows.solve_task import solve_task
@@ -71,6 +74,49 @@ def test_a_training_ends_with_a_verdict_on_its_own_dataset(night) -> None:  # ty
 def test_no_answer_shows_a_number_that_no_cited_row_has(night) -> None:  # type: ignore[no-untyped-def]
     _, _, training = night
     assert all(s.get("natural/ungrounded", 0) == 0 for s in training.scores.values())
+
+
+def test_every_dream_left_a_trace_with_its_night(night) -> None:  # type: ignore[no-untyped-def]
+    lab, dreams, training = night
+    client = lab.registry._client
+    runs = {run.info.run_name: run for run in client.search_runs([_experiment(lab, NIGHTS)])}
+    run = runs[dreams.night]
+    found = client.search_traces(locations=[run.info.experiment_id], run_id=run.info.run_id)
+    assert len(found) == dreams.solved
+    verdicts = [a.feedback.value for trace in found for a in trace.info.assessments]
+    assert sum(verdicts) == dreams.verified
+    trained = client.get_run(training.run_id)
+    assert {i.dataset.name for i in trained.inputs.dataset_inputs} == {dreams.night, "benchmark"}
+    assert trained.data.tags["mlflow.note.content"].startswith("## Training")
+    assert {"train/loss", "natural/f1", "team/natural/f1"} <= set(trained.data.metrics)
+    assert any(name.startswith("system/") for name in trained.data.metrics)
+
+
+def test_a_question_leaves_a_trace_without_its_words(night, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    lab, _, _ = night
+    folder = lab.settings.traces_path
+    lab.solve("Where can Xaviera get a hot meal?")
+    [(path, trace)] = waiting(folder)
+    assert {s.name for s in trace.spans} >= {"lead reads", "base model", "recall"}
+    assert "Xaviera" not in path.read_text()
+    assert send_waiting(lab) == 1
+    allowed = lab.settings.model_copy(update={"remember_questions": True, "traces": "off"})
+    monkeypatch.setattr(lab, "settings", allowed)
+    lab.solve("Where can Xaviera get a hot meal?")
+    assert not list(folder.iterdir())
+    monkeypatch.setattr(lab, "settings", allowed.model_copy(update={"traces": "asked"}))
+    lab.solve("Where can Xaviera get a hot meal?")
+    [(path, trace)] = waiting(folder)
+    assert trace.spans[0].inputs["question"] == "Where can Xaviera get a hot meal?"
+    path.unlink()
+    folder.rmdir()
+    folder.write_text("in the way")
+    assert lab.solve("Where can Xaviera get a hot meal?").answers[0].text
+    folder.unlink()
+
+
+def _experiment(lab: Lab, name: str) -> str:
+    return str(lab.registry._client.get_experiment_by_name(name).experiment_id)
 
 
 def test_a_second_training_finds_nothing_new(night) -> None:  # type: ignore[no-untyped-def]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamlab.integration import Lab
+from dreamlab.lab import Lab
 from dreamlab.orchestration import doctor, services
 from dreamlab.orchestration.doctor import Finding
 from dreamlab.settings import Settings

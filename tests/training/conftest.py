@@ -10,6 +10,7 @@ import pytest
 from dreamlab.directory.catalog import Catalog, open_directory
 from dreamlab.records import Evaluation, Score, Service, TaskKind
 from dreamlab.settings import Settings
+from dreamlab.training.registry import FINE_TUNING, NIGHTS, Registry
 
 SERVICES = (
     Service("a-1", "Bread House", "Pantry", ("food",), place="Northville", phone="555-010-0001"),
@@ -71,3 +72,37 @@ def adapter(folder: Path, content: str = "weights") -> Path:
     (folder / "adapter_model.safetensors").write_text(content)
     (folder / "tokenizer" / "tokenizer.json").write_text("{}")
     return folder
+
+
+class Place:
+    """A data folder with a registry on it; `version` registers one in a run of its own."""
+
+    def __init__(self, home: Path, directory: str = "kern") -> None:
+        self.settings = Settings(home=home / "data", directory=directory)
+        self.scratch = home / "scratch" / directory
+        self.registry = Registry(self.settings)
+
+    def adapter(self, key: str) -> Path:
+        return adapter(self.scratch / key, content=f"weights of {key}")
+
+    def version(self, key: str, **known):
+        folder = self.scratch / key
+        folder = folder if folder.exists() else self.adapter(key)
+        run = self.registry.start_run(FINE_TUNING, key, key)
+        return self.registry.register(folder, run, key, **known)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder whose database is migrated already: copied, it saves seconds a test."""
+    home = tmp_path_factory.mktemp("template")
+    Registry(Settings(home=home / "data")).start_run(NIGHTS, "first")
+    return home
+
+
+@pytest.fixture
+def place(tmp_path: Path, template: Path) -> Place:
+    (tmp_path / "data" / "mlflow").mkdir(parents=True)
+    database = (template / "data" / "mlflow" / "mlflow.db").read_bytes()
+    (tmp_path / "data" / "mlflow" / "mlflow.db").write_bytes(database)
+    return Place(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,41 +14,7 @@ from dreamlab.errors import RegistryError, StorageError
 from dreamlab.settings import Settings
 from dreamlab.training.examples import export
 from dreamlab.training.registry import FINE_TUNING, NIGHTS, Registry
-from tests.training.conftest import adapter
-
-
-class Place:
-    """A data folder with a registry on it; `version` registers one in a run of its own."""
-
-    def __init__(self, home: Path, directory: str = "kern") -> None:
-        self.settings = Settings(home=home / "data", directory=directory)
-        self.scratch = home / "scratch" / directory
-        self.registry = Registry(self.settings)
-
-    def adapter(self, key: str) -> Path:
-        return adapter(self.scratch / key, content=f"weights of {key}")
-
-    def version(self, key: str, **known):
-        folder = self.scratch / key
-        folder = folder if folder.exists() else self.adapter(key)
-        run = self.registry.start_run(FINE_TUNING, key, key)
-        return self.registry.register(folder, run, key, **known)
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder whose database is migrated already: copied, it saves seconds a test."""
-    home = tmp_path_factory.mktemp("template")
-    Registry(Settings(home=home / "data")).start_run(NIGHTS, "first")
-    return home
-
-
-@pytest.fixture
-def place(tmp_path: Path, template: Path) -> Place:
-    (tmp_path / "data" / "mlflow").mkdir(parents=True)
-    database = (template / "data" / "mlflow" / "mlflow.db").read_bytes()
-    (tmp_path / "data" / "mlflow" / "mlflow.db").write_bytes(database)
-    return Place(tmp_path)
+from tests.training.conftest import Place
 
 
 def test_before_the_first_write_there_is_nothing_and_nothing_is_made(tmp_path: Path):
@@ -76,12 +43,13 @@ def test_a_registered_version_says_all_it_was_registered_with(place: Place):
         dataset="d",
         parent=7,
         benchmark="b",
-        scores={"natural/report/f1": 0.123456789},
+        scores={"natural/f1": 0.123456789, "natural/f1_low": 0, "natural/f1_high": 0.5},
         description="better",
     )
     assert (made.number, made.champion, made.night, made.key) == (1, True, "2026-01-01", "k1")
     assert (made.dataset, made.parent, made.benchmark) == ("d", 7, "b")
-    assert (made.scores, made.description) == ({"natural/report/f1": 0.123457}, "better")
+    assert made.scores == {"natural/f1": 0.123457, "natural/f1_low": 0, "natural/f1_high": 0.5}
+    assert made.description == "better"
     assert place.registry.versions() == (made,)
 
 
@@ -250,11 +218,54 @@ def test_a_dataset_is_linked_to_its_run_by_its_hash(place: Place):
     assert files == {"dataset/dataset.jsonl", "dataset/lineage.json"}
 
 
-def test_a_version_is_the_output_of_its_run_with_its_scores(place: Place):
-    version = place.version("k1", scores={"f1": 0.5})
-    run = place.registry._client.get_run(version.run_id)
-    assert len(run.outputs.model_outputs) == 1
-    assert run.data.metrics == {"f1": 0.5}
+def test_a_version_is_the_output_of_its_run_with_its_scores_and_parameters(place: Place):
+    place.registry.start_run(FINE_TUNING, "k1", "k1", params={"epochs": 2})
+    version = place.version("k1", scores={"f1": 0.5, "f1_low": 0.4, "f1_high": 0.6})
+    client = place.registry._client
+    run = client.get_run(version.run_id)
+    assert run.data.metrics == {"f1": 0.5}  # the view that compares runs needs no bounds
+    [output] = run.outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert [(m.key, m.value) for m in model.metrics] == [("f1", 0.5)]
+    assert (model.name, model.params) == ("dreamlab-base-kern-k1", {"epochs": "2"})
+
+
+def test_a_run_says_what_judged_it_and_what_it_went_on_from(place: Place):
+    registry = place.registry
+    place.version("k1")
+    run = registry.start_run(FINE_TUNING, "k2")
+    registry.log_sources(run, "ab" * 32, 12, parent=1)
+    inputs = registry._client.get_run(run).inputs
+    [judged], [parent] = inputs.dataset_inputs, inputs.model_inputs
+    assert judged.dataset.digest == ("ab" * 32)[:36]
+    assert [(t.key, t.value) for t in judged.tags] == [("mlflow.data.context", "evaluation")]
+    assert parent.model_id == registry._model_of("1")
+    registry.log_sources(registry.start_run(FINE_TUNING, "k3"), "ab" * 32, 12)
+
+
+def test_experiments_and_runs_say_what_they_are_for(place: Place):
+    registry = place.registry
+    run = registry.start_run(FINE_TUNING, "k1")
+    registry.describe_run(run, "# Report\n" + "x" * 9000)
+    client = registry._client
+    tags = client.get_experiment_by_name(FINE_TUNING).tags
+    assert tags["mlflow.note.content"].startswith("One run a training")
+    note = client.get_run(run).data.tags["mlflow.note.content"]
+    assert note.startswith("# Report\nxx")
+
+
+def test_system_metrics_are_logged_while_the_work_goes_on(place: Place, monkeypatch):
+    monkeypatch.setattr("dreamlab.training.registry.SAMPLING_SECONDS", 0.05)
+    registry = place.registry
+    run = registry.start_run(FINE_TUNING, "k1")
+    deadline = time.monotonic() + 30
+    with registry.system_metrics(run):
+        while not (seen := registry._client.get_run(run).data.metrics):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(
+        seen
+    )
 
 
 def test_versions_are_read_without_mlflow_once_they_are_cached(place: Place):
@@ -280,7 +291,7 @@ def test_two_processes_may_register_at_once(place: Place):
     for key in ("k1", "k2"):
         place.adapter(key)
     code = (
-        "import sys; from pathlib import Path; from tests.training.test_registry import Place;"
+        "import sys; from pathlib import Path; from tests.training.conftest import Place;"
         "place = Place(Path(sys.argv[1]));"
         "[place.version(key) for key in sys.argv[2:]]"
     )

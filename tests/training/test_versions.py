@@ -9,6 +9,7 @@ from dreamlab.errors import RegistryError
 from dreamlab.training.versions import (
     Version,
     folder_hash,
+    points,
     read_cache,
     safe_hash,
     stamp,
@@ -73,6 +74,17 @@ def test_tags_tell_all_that_a_version_is():
     )
     assert (version.key, version.parent, version.sha256) == ("k", 1, "s")
     assert (version.night, version.untouched, version.scores) == ("", False, {"natural/f1": 0.5})
+
+
+def test_a_score_is_one_tag_with_its_interval_and_details_are_left_to_the_run():
+    scores = {"natural/f1": 0.5, "natural/f1_low": 0.25, "natural/f1_high": 1e-05}
+    tags = version_tags(scores | {"natural/fact/f1": 0.1, "natural/questions": 145})
+    assert tags == {"score.natural/f1": "0.5 [0.25, 1e-05]"}
+    version = version_from(
+        number=1, created=VERSION.created, tags=tags, description="", run_id="", location=""
+    )
+    assert version.scores == scores
+    assert points(scores) == {"natural/f1": 0.5}
 
 
 def test_the_hash_of_a_folder_sees_names_and_contents(tmp_path: Path):
