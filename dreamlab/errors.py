@@ -38,6 +38,15 @@ class ModelError(DreamLabError):
     """A model cannot be loaded: missing, corrupt, not in safetensors."""
 
 
+class LanguageModelError(DreamLabError):
+    """A language model's endpoint fails, or what it answers cannot be used. `code` is the reason
+    code that marks the offline answer which stands in."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class TrainingError(DreamLabError):
     """A training cannot run or did not finish."""
 

@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from dreamlab.errors import StorageError
@@ -20,10 +20,12 @@ from dreamlab.settings import Settings, load_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dreamlab.agents.asking import Models, Occasion
     from dreamlab.agents.base import BaseModel
     from dreamlab.agents.team import Hearing, Team
     from dreamlab.directory.catalog import Catalog
     from dreamlab.directory.phrases import PhraseBank
+    from dreamlab.memory.reflection import LookBack
     from dreamlab.memory.store import MemoryStore
     from dreamlab.models.completion import CompletionFormat
     from dreamlab.models.embedding import Embedder
@@ -146,6 +148,22 @@ class Lab:
 
         return Evidence(self.catalog, self.phrases, self.embedder, self.settings.cache_path)
 
+    @cached_property
+    def models(self) -> Models | None:
+        """The language models that the settings name; None in a lab that needs none.
+
+        Raises:
+            SettingsError: an endpoint is named in part, or the client is not installed.
+        """
+        s = self.settings
+        urls = (s.llm_url, s.llm_lead_url, s.llm_expert_url, s.llm_judge_url)
+        names = (s.llm_model, s.llm_lead_model, s.llm_expert_model, s.llm_judge_model)
+        if not any((*urls, *names)):
+            return None
+        from dreamlab.agents.asking import open_models
+
+        return open_models(s)
+
     def base_from(self, adapter: Path | None, version: str) -> BaseModel:
         """The base model with an adapter (None: as it was before any training)."""
         from dreamlab.agents.base import BaseModel
@@ -197,8 +215,46 @@ class Lab:
         """The team of one night: base model `version` (none if empty), memories before it."""
         key = (version, night)
         if self._nightly is None or self._nightly[0] != key:
-            self._nightly = (key, self.team(self.base(version) if version else None, night))
+            base = self.base(version) if version else None
+            self._nightly = (key, self._with_models(self.team(base, night)))
         return self._nightly[1]
+
+    def _with_models(self, team: Team) -> Team:
+        if self.models:
+            crew = self.settings.llm_orchestrator == "crewai"
+            team.seat(self.models, self._occasion, self.settings.llm_parallel, crew, self.mask)
+        return team
+
+    def _occasion(self, task: Task) -> Occasion:
+        """Who pays for a task: the night it is dreamt in, or the day it is asked on. What a model
+        replied to a person is not kept: it may repeat what the person said."""
+        from dreamlab.agents.asking import Occasion
+        from dreamlab.records import TaskKind
+
+        asked = task.kind == TaskKind.ASKED
+        account = task.night if asked else self.account
+        return Occasion(account, task.key, keep=not asked)
+
+    @property
+    def has_language_lead(self) -> bool:
+        """Whether the lead is a language model."""
+        return self.models is not None and "lead" in self.models.by_role
+
+    def look_back(self, night: str) -> LookBack | None:
+        """What asks the lead to look back on a night; None where it is no language model."""
+        if not self.has_language_lead:
+            return None
+        from dreamlab.agents.asking import Occasion
+
+        team = self._nightly[1] if self._nightly else self._with_models(self.team(None, night))
+        if team.roundtable is None:
+            return None
+        return partial(
+            team.roundtable.look_back, occasion=Occasion(self.account, f"{night}/reflection")
+        )
+
+    account = ""
+    """The night whose budget pays for the dreams of the session that runs now."""
 
     def solve(
         self, question: str, context: Referral | None = None, hear: Hearing = _deaf
@@ -244,7 +300,7 @@ class Lab:
             base = self.base()
             if self._everyday is None or self._everyday[0] is not base:
                 _ = self.memory  # opened here, by one thread, and not at the first recall
-                self._everyday = (base, self.team(base))
+                self._everyday = (base, self._with_models(self.team(base)))
             return self._everyday[1]
 
     _nightly: tuple[tuple[str, str], Team] | None = None

@@ -80,11 +80,22 @@ class TaskKind(StrEnum):
     GAP = "gap"
     CONNECT = "connect"
     EXPLAIN = "explain"
+    IMAGINE = "imagine"
+    IMPROVE = "improve"
+    DESIGN = "design"
     ASKED = "asked"
 
 
+OPEN_KINDS = (TaskKind.IMAGINE, TaskKind.IMPROVE, TaskKind.DESIGN)
+"""Dreams that only a language model can answer, and that have no known answer."""
+
+
+PASSED = "passed"
+"""What the judge's answer says of an open dream that may count."""
+
+
 class Role(StrEnum):
-    """Who gave an answer. `TEAM` is the lead's final one."""
+    """Who gave an answer. `TEAM` is the lead's final one; `JUDGE` has read an open dream's."""
 
     TEAM = "team"
     LEAD = "lead"
@@ -92,6 +103,7 @@ class Role(StrEnum):
     SEARCH = "search_specialist"
     RECOMMENDATION = "recommendation_specialist"
     BASE = "base"
+    JUDGE = "judge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +156,33 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What a language model had to do with an answer: requests, tokens read and written, dollars.
+
+    `cut` counts the claims of its text that no cited row supports and that were taken out.
+    `fallback` is the reason code for which the offline answer stands instead; empty when the
+    model's own does. `remembered` says that the answer was known and nothing was asked.
+    """
+
+    model: str
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    dollars: float = 0.0
+    cut: int = 0
+    fallback: str = ""
+    remembered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What one role answered: its referral, the text shown, and how it got there.
 
     `nearest` are services offered when nothing fits exactly; they are not cited. `notes` are
     human-readable reasons. `seconds` is wall-clock time and `steps` how much of it each named
     part of the work took, in order; `version` the base model's version. `well_formed` is False
-    when a model's completion could not be parsed.
+    when a model's completion could not be parsed. `use` tells of the language model of this role,
+    None where there is none; the team's is the sum over all roles.
     """
 
     role: Role
@@ -162,6 +194,7 @@ class Answer:
     version: str = ""
     well_formed: bool = True
     steps: tuple[tuple[str, float], ...] = ()
+    use: ModelUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +437,8 @@ class NightReport:
     `dropped` counts reason codes of everything planned that did not become an example. An empty
     night is a failure: `problem` says why. `base_right` counts the checkable dreams that the base
     model alone got right. `forced` records a run outside the window. `run_id` is the MLflow run.
+    `models` sums up what the language models had to do with it: calls, tokens, dollars, fallbacks,
+    cut; empty without any.
     """
 
     night: str
@@ -428,6 +463,7 @@ class NightReport:
     complete: bool = True
     problem: str = ""
     run_id: str = ""
+    models: Mapping[str, float] = field(default_factory=dict)
 
 
 def to_json(record: Any) -> str:

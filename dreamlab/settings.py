@@ -132,6 +132,77 @@ class Settings(BaseSettings):
     tracking_uri: str = ""
     """MLflow tracking server; empty means SQLite in `home`."""
 
+    llm_url: str = ""
+    """OpenAI-compatible endpoint of every role that names none of its own; empty means that the
+    team needs no language model."""
+
+    llm_model: str = ""
+    """Model of every role that names none of its own."""
+
+    llm_api_key: SecretStr = SecretStr("")
+    """Key for `llm_url`, and for no other endpoint."""
+
+    llm_lead_url: str = ""
+    """Endpoint of the lead, which writes the answer, the reflections and the open dreams."""
+
+    llm_lead_model: str = ""
+    """Model of the lead."""
+
+    llm_lead_api_key: SecretStr = SecretStr("")
+    """Key for `llm_lead_url`."""
+
+    llm_expert_url: str = ""
+    """Endpoint of the three experts."""
+
+    llm_expert_model: str = ""
+    """Model of the three experts."""
+
+    llm_expert_api_key: SecretStr = SecretStr("")
+    """Key for `llm_expert_url`."""
+
+    llm_judge_url: str = ""
+    """Endpoint of the judge, which reads the answers to open dreams."""
+
+    llm_judge_model: str = ""
+    """Model of the judge."""
+
+    llm_judge_api_key: SecretStr = SecretStr("")
+    """Key for `llm_judge_url`."""
+
+    llm_prices: str = ""
+    """Dollars for a million tokens read and written, as `MODEL=0.15/0.60`, separated by blanks; a
+    model that is not named costs nothing."""
+
+    llm_timeout: Annotated[float, Field(gt=0, le=3600)] = 60
+    """Seconds that one request may take in all."""
+
+    llm_retries: Annotated[int, Field(ge=0, le=10)] = 2
+    """How often a request that failed is tried again, with back-off and jitter."""
+
+    llm_max_tokens: Annotated[int, Field(ge=16)] = 700
+    """Tokens that a model may write in one reply."""
+
+    llm_parallel: Annotated[int, Field(ge=1, le=64)] = 4
+    """Questions put to the models at the same time."""
+
+    llm_answer_tokens: Annotated[int, Field(ge=1)] = 80_000
+    """Tokens, read and written, that one answer may take."""
+
+    llm_night_tokens: Annotated[int, Field(ge=1)] = 2_000_000
+    """Tokens that one night may take, and again the questions of one day."""
+
+    llm_night_dollars: Annotated[float, Field(ge=0)] = 0.0
+    """Dollars that one night may cost, and again the questions of one day; 0 sets no bound."""
+
+    llm_open_dreams: Annotated[int, Field(ge=0, le=1000)] = 6
+    """Open dreams a night, beside the others, where the lead is a language model."""
+
+    llm_orchestrator: Literal["own", "crewai"] = "own"
+    """Who lets the roles speak in turn: this lab, or CrewAI (extra `crewai`)."""
+
+    train_on_judged: bool = False
+    """Whether an open dream that the judge passed may be learnt from."""
+
     api_auth: Literal["remote", "always"] = "remote"
     """Who must show a token to the web API: clients that are not on this machine, or all."""
 
@@ -164,6 +235,29 @@ class Settings(BaseSettings):
         if value not in available_timezones():
             raise ValueError("not an IANA time zone such as America/Los_Angeles")
         return value
+
+    @field_validator("llm_url", "llm_lead_url", "llm_expert_url", "llm_judge_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("not an http(s) address such as http://127.0.0.1:11434/v1")
+        return value
+
+    @field_validator("llm_prices")
+    @classmethod
+    def _readable_prices(cls, value: str) -> str:
+        read_prices(value)
+        return value
+
+    @property
+    def prices(self) -> dict[str, tuple[float, float]]:
+        """Dollars for a million tokens read and written, by model."""
+        return read_prices(self.llm_prices)
+
+    @property
+    def llm_path(self) -> Path:
+        """SQLite file of what language models cost and what they answered."""
+        return self.home / "llm" / "ledger.db"
 
     @property
     def zone(self) -> ZoneInfo:
@@ -199,6 +293,25 @@ class Settings(BaseSettings):
     def resolved_tracking_uri(self) -> str:
         """The MLflow tracking URI in force."""
         return self.tracking_uri or f"sqlite:///{self.mlflow_path / 'mlflow.db'}"
+
+
+def read_prices(text: str) -> dict[str, tuple[float, float]]:
+    """The prices in `MODEL=IN/OUT MODEL=IN/OUT`, in dollars for a million tokens.
+
+    Raises:
+        ValueError: the text is not of that form.
+    """
+    prices = {}
+    for entry in text.split():
+        model, _, figures = entry.rpartition("=")
+        read, _, written = figures.partition("/")
+        try:
+            prices[model] = (float(read), float(written))
+        except ValueError:
+            raise ValueError(f"{entry!r} is not of the form MODEL=0.15/0.60") from None
+        if not model or not all(0 <= price < 1e6 for price in prices[model]):
+            raise ValueError(f"{entry!r} is not of the form MODEL=0.15/0.60")
+    return prices
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -84,12 +84,14 @@ def render(
     nearest: Sequence[Service] = (),
     problem: str = "",
     place: str = "",
+    ids: bool = False,
 ) -> str:
     """The whole text of an answer.
 
     `cited` are the rows of `referral.service_ids`, in that order; of a fact question the first
     one is the service asked about. `problem` says why nothing is cited: `outside`, `elsewhere`
-    (then `place` names where), `unknown`, `nothing`, `unclear` or `script`.
+    (then `place` names where), `unknown`, `nothing`, `unclear` or `script`. With `ids` each row
+    shows its id, so that prose can cite it.
     """
     say = SPANISH if language == "es" else ENGLISH
     if not cited:
@@ -99,7 +101,10 @@ def render(
         if helpline:
             lines.append(say["helpline"].format(helpline=helpline))
         return "\n".join(lines)
-    blocks = [_row(number, row, say, helpline) for number, row in enumerate(cited, start=1)]
+    blocks = [
+        _row(f"{number}. [{row.id}]" if ids else f"{number}.", row, say, helpline)
+        for number, row in enumerate(cited, start=1)
+    ]
     if referral.field:
         blocks.insert(0, _fact(cited[0], referral.field, say))
     else:
@@ -115,8 +120,8 @@ def _fact(service: Service, field: str, say: MappingProxyType[str, str]) -> str:
     return say[key].format(label=say[field], service=_plain(service.name), value=value)
 
 
-def _row(number: int, service: Service, say: MappingProxyType[str, str], helpline: str) -> str:
-    lines = [f"{number}. {_title(service)}"]
+def _row(head: str, service: Service, say: MappingProxyType[str, str], helpline: str) -> str:
+    lines = [f"{head} {_title(service)}"]
     for column in SHOWN:
         if value := _plain(getattr(service, column)):
             lines.append(f"   {say[column]}: {value}")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from dreamlab.agents.asking import Models, Occasion
 from dreamlab.agents.base import BaseModel
 from dreamlab.agents.experts import (
     Recall,
@@ -21,15 +24,14 @@ from dreamlab.agents.experts import (
 )
 from dreamlab.agents.lead import Decision, Lead
 from dreamlab.agents.render import render
+from dreamlab.agents.roundtable import SHOWN, Findings, Hearing, Roundtable, no_idea
 from dreamlab.agents.understanding import Reader, Reading
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
+from dreamlab.errors import QuestionError
 from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
-from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Task
-
-Hearing = Callable[[Answer], None]
-"""Told of each role's answer as soon as it is there."""
+from dreamlab.records import CITED_AT_MOST, OPEN_KINDS, Answer, Referral, Role, Task, TaskKind
 
 
 def _deaf(answer: Answer) -> None:
@@ -65,7 +67,34 @@ class Team:
         self.search = SearchSpecialist(catalog, embedder, recall, cache)
         self.recommendation = RecommendationSpecialist(catalog)
         self.lead = Lead(catalog)
+        self.roundtable: Roundtable | None = None
+        self._occasion: Callable[[Task], Occasion] = lambda task: Occasion(task.night, task.key)
+        self._parallel = 1
+        self._mask: Callable[[str], str] = str
+        self._recall = recall
         self._ids = tuple(service.id for service in catalog.services)
+
+    def seat(
+        self,
+        models: Models,
+        occasion: Callable[[Task], Occasion],
+        parallel: int = 1,
+        crew: bool = False,
+        mask: Callable[[str], str] = str,
+    ) -> Team:
+        """This team with language models for some roles; `occasion` says who pays for a task.
+
+        `parallel` questions are put to the models at the same time; `crew` lets CrewAI call them;
+        what a person asked is shown to them as `mask` gives it.
+
+        Raises:
+            SettingsError: CrewAI is asked for and not installed.
+        """
+        self.roundtable = Roundtable(
+            models, self.catalog, self._recall, self._find, self._shown, crew
+        )
+        self._occasion, self._parallel, self._mask = occasion, parallel, mask
+        return self
 
     def solve(
         self, task: Task, context: Referral | None = None, hear: Hearing = _deaf
@@ -102,18 +131,47 @@ class Team:
         proposals: Sequence[Answer | None] = (
             self.base.propose(questions) if self.base else [None] * len(tasks)
         )
-        return [
-            self._answers(reading, proposal, reading_each, hear)
+        alone = self.roundtable is None
+        found = [
+            self._findings(reading, proposal, reading_each, hear if alone else _deaf)
             for reading, proposal in zip(readings, proposals, strict=True)
         ]
+        if self.roundtable is None:
+            return [
+                (no_idea("no language model"),) if task.kind in OPEN_KINDS else one.answers
+                for task, one in zip(tasks, found, strict=True)
+            ]
+        with ThreadPoolExecutor(self._parallel) as pool:
+            return list(pool.map(partial(self._discussed, self.roundtable, hear), tasks, found))
 
-    def _answers(
+    def _discussed(
+        self, roundtable: Roundtable, hear: Hearing, task: Task, found: Findings
+    ) -> tuple[Answer, ...]:
+        """The answers of the roles as language models."""
+        occasion = self._occasion(task)
+        if task.kind in OPEN_KINDS:
+            return roundtable.imagine(task, found, occasion)
+        if task.kind == TaskKind.ASKED:
+            task = replace(task, question=self._mask(task.question))
+        return roundtable.answer(task, found, occasion, hear)
+
+    def _find(self, words: str) -> tuple[str, ...]:
+        """The ids of the rows that some words lead to, by meaning and by facets, best first."""
+        try:
+            (reading,) = self.reader.read([clean(words)], ["en"], [None])
+        except QuestionError:
+            return ()
+        relevance = self.search.relevance(reading)
+        scores, _ = self.recommendation.weigh(reading, relevance)
+        return best(self._ids, scores, SHOWN)
+
+    def _findings(
         self,
         reading: Reading,
         proposal: Answer | None,
         reading_seconds: float,
         hear: Hearing,
-    ) -> tuple[Answer, ...]:
+    ) -> Findings:
         if proposal:
             hear(proposal)
         watch = _Watch()
@@ -175,7 +233,31 @@ class Team:
             steps=(("write", writing),),
         )
         given = (team, lead, resource, search, recommendation)
-        return (*given, proposal) if proposal else given
+        listed = (*found.matches, *found.nearest)
+        return Findings(
+            (*given, proposal) if proposal else given,
+            heeded,
+            self.lead.is_plain(reading),
+            decision,
+            {
+                Role.RESOURCE: tuple(m.service.id for m in listed),
+                Role.SEARCH: best(self._ids, relevance, SHOWN),
+                Role.RECOMMENDATION: best(self._ids, scores, SHOWN),
+            },
+        )
+
+    def _shown(self, referral: Referral, reading: Reading, decision: Decision) -> str:
+        """The cited rows, with their ids, as they stand below what a language model wrote."""
+        return render(
+            referral,
+            [self.catalog.get(id_) for id_ in referral.service_ids],
+            language=reading.language,
+            helpline=self.catalog.helpline,
+            nearest=[self.catalog.get(id_) for id_ in decision.nearest],
+            problem=decision.problem or "nothing",
+            place=decision.elsewhere,
+            ids=True,
+        )
 
     def _written(self, reading: Reading, decision: Decision) -> tuple[str, tuple[str, ...]]:
         """The text of the answer, and why each service is cited."""

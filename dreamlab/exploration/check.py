@@ -8,11 +8,11 @@ answer is grounded is not checked here: it is rendered from the cited rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dreamlab.directory.catalog import Catalog
-from dreamlab.records import CITED_AT_MOST, Answer, Referral, Task
+from dreamlab.records import CITED_AT_MOST, PASSED, Answer, Referral, Role, Task
 
 REASONS = (
     "malformed",
@@ -27,8 +27,11 @@ REASONS = (
     "place_wrong",
     "cited_outside",
     "open",
+    "judged_good",
+    "judged_bad",
 )
-"""Every reason code that a check gives; `open` marks a task without a known answer."""
+"""Every reason code that a check gives; `open` marks a task without a known answer, of which a
+judge may have said whether it is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,17 @@ class Outcome:
     verified: bool | None
     score: float
     reasons: tuple[str, ...] = ()
+
+
+def judged(answers: Sequence[Answer], trusted: bool) -> Outcome:
+    """The outcome of an open dream: what the judge, if there is one, said of it.
+
+    It is verified only where the judge is `trusted` and passed it.
+    """
+    verdict = next((a.text for a in answers if a.role == Role.JUDGE and a.use), "")
+    if verdict == PASSED:
+        return Outcome(True if trusted else None, 0.0, ("open", "judged_good"))
+    return Outcome(None, 0.0, ("open", "judged_bad") if verdict == "not passed" else ("open",))
 
 
 def check(task: Task, answer: Answer, catalog: Catalog) -> Outcome:

@@ -10,6 +10,7 @@ from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
 from dreamlab.exploration.curriculum import curriculum
 from dreamlab.exploration.generator import LANGUAGES, MIX, dream
+from dreamlab.exploration.open_dreams import open_dreams
 from dreamlab.exploration.strategies import choose, open_cells
 from dreamlab.records import Experience, Question, Task, TaskKind
 from dreamlab.training.benchmark import Embed, held_out, near_duplicate_check
@@ -39,11 +40,13 @@ def plan_dreams(
     experiences: Sequence[Experience],
     questions: Sequence[Question],
     embed: Embed,
+    open_count: int = 0,
 ) -> NightDreams:
     """Choose and word `count` dreams; the same arguments give the same dreams.
 
     Nothing near to a benchmark question is dreamt, no held-out combination is visited, and no
-    text of an earlier night is repeated while there is anything else to say.
+    text of an earlier night is repeated while there is anything else to say. `open_count` open
+    dreams come on top: give it only where a language model can answer them.
 
     Raises:
         NightError: the strategy, need or group is unknown, or nothing can be dreamt about.
@@ -81,4 +84,5 @@ def plan_dreams(
     notes += [f"{number} dreams fewer: {reason}" for reason, number in dreams.dropped.items()]
     gaps = catalog.gaps(need=need or None, group=group or None)
     shown = Random(f"{seed}/{night}/gaps").sample(gaps, min(GAPS_REPORTED, len(gaps)))
-    return NightDreams(dreams.tasks, tuple(map(str, sorted(shown))), tuple(notes))
+    opened = open_dreams(night, open_count, seed, cells, strategy)
+    return NightDreams((*dreams.tasks, *opened), tuple(map(str, sorted(shown))), tuple(notes))

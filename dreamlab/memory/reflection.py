@@ -1,10 +1,25 @@
 """What one experience teaches, in words: who found it, what the base model got wrong, what was
-dropped. Pure, and without a model: the answers to one task are compared with each other.
+dropped. Pure, and without a model: the answers to one task are compared with each other. What a
+language model says of a whole night is asked of a callable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 from dreamlab.records import Answer, Experience, MemoryKind, Referral, Reflection, Role
+
+LookBack = Callable[[Sequence[str]], Mapping[str, Sequence[tuple[str, Sequence[int]]]]]
+"""Told a night in numbered lines, gives sentences by aspect with the numbers they rest on."""
+
+ASPECTS = {
+    "went_well": "Went well",
+    "improve": "To improve",
+    "new": "New",
+    "next_time": "Next time",
+}
+TOLD = 60
+"""Experiences of a night that a language model is told of: the most important ones."""
 
 EXPERTS = (Role.RESOURCE, Role.SEARCH, Role.RECOMMENDATION)
 REASONS_SHOWN = 3
@@ -32,6 +47,51 @@ def reflect(experience: Experience) -> Reflection:
         place=subject.place,
         sources=(experience.id,),
     )
+
+
+def lessons(night: str, experiences: Sequence[Experience], look_back: LookBack) -> list[Reflection]:
+    """What a language model makes of a night, as insights: what went well, what to improve, what
+    is new, what to do next time. Empty when it says nothing that can be used."""
+    told = sorted(experiences, key=lambda e: (-importance(e), e.id))[:TOLD]
+    if not told:
+        return []
+    lines = [f"{n}. {_told(experience)}" for n, experience in enumerate(told, 1)]
+    found = []
+    for aspect, sentences in look_back(lines).items():
+        for number, (text, numbers) in enumerate(sentences, 1):
+            sources = [told[n - 1] for n in dict.fromkeys(numbers)]
+            subjects = [about(source) for source in sources]
+            found.append(
+                Reflection(
+                    id=f"{aspect}-{number}",
+                    night=night,
+                    kind=MemoryKind.INSIGHT,
+                    text=f"{ASPECTS[aspect]}: {text}",
+                    created_at=max(source.created_at for source in sources),
+                    importance=max(importance(source) for source in sources),
+                    needs=_shared(subjects, "needs"),
+                    groups=_shared(subjects, "groups"),
+                    sources=tuple(source.id for source in sources),
+                )
+            )
+    return found
+
+
+def _told(experience: Experience) -> str:
+    """An experience in a line: what was asked, whether it went right, and what went wrong."""
+    outcome = {True: "right", False: "wrong", None: "not checked"}[experience.verified]
+    team = experience.answer(Role.TEAM)
+    wrong = (
+        differences(team.referral, about(experience)) if team and not experience.verified else ()
+    )
+    words = " ".join(experience.task.question.split())[:160]
+    return f"{experience.task.kind}: {words} ({'; '.join((outcome, *wrong))})"
+
+
+def _shared(subjects: Sequence[Referral], facet: str) -> tuple[str, ...]:
+    """The facet values that all subjects have."""
+    first = getattr(subjects[0], facet)
+    return tuple(v for v in first if all(v in getattr(s, facet) for s in subjects))
 
 
 def about(experience: Experience) -> Referral:

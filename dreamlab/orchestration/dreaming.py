@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -23,8 +23,10 @@ from dreamlab.orchestration.report import dreams_markdown
 from dreamlab.orchestration.retention import expire_questions
 from dreamlab.orchestration.window import Window
 from dreamlab.records import (
+    OPEN_KINDS,
     Experience,
     MemoryKind,
+    ModelUse,
     NightReport,
     Plan,
     Role,
@@ -140,6 +142,7 @@ def plan_night(
         experiences=lab.memory.experiences(),
         questions=lab.benchmark.questions,
         embed=lab.embedder.embed,
+        open_count=lab.settings.llm_open_dreams if lab.has_language_lead else 0,
     )
     if not dreams.tasks:
         raise NightError(
@@ -178,12 +181,17 @@ def batches(lab: Lab, plan: Plan) -> Iterator[tuple[Task, ...]]:
 
 def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
     """Solve, check and remember these tasks of a plan; returns how many rows were added."""
-    from dreamlab.exploration.check import check
+    from dreamlab.exploration.check import check, judged
 
+    lab.account = window_of(lab).night(lab.now())
     team = lab.night_team(plan.version, plan.night)
     experiences = []
     for task, answers in zip(tasks, team.solve_many(tasks), strict=True):
-        outcome = check(task, answers[0], lab.catalog)
+        outcome = (
+            judged(answers, lab.settings.train_on_judged)
+            if task.kind in OPEN_KINDS
+            else check(task, answers[0], lab.catalog)
+        )
         experiences.append(
             Experience(
                 task, tuple(answers), lab.now(), outcome.verified, outcome.score, outcome.reasons
@@ -193,13 +201,23 @@ def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
         return lab.memory.append(experiences)
 
 
+def models_exhausted(lab: Lab) -> str:
+    """The reason code for which the language models' budget stops the session; empty while none."""
+    if lab.models and lab.models.exhausted(window_of(lab).night(lab.now())):
+        return "tokens_spent"
+    return ""
+
+
 def reflect_on(lab: Lab, night: str) -> int:
     """Write down what the night's experiences teach; returns how many notes were added."""
     from dreamlab.memory.consolidation import insights
-    from dreamlab.memory.reflection import reflect
+    from dreamlab.memory.reflection import lessons, reflect
 
     experiences = lab.memory.experiences(night=night)
     notes = [reflect(e) for e in experiences] + insights(night, experiences)
+    lab.account = window_of(lab).night(lab.now())
+    if look_back := lab.look_back(night):
+        notes += lessons(night, experiences, look_back)
     return lab.memory.append_reflections(notes)
 
 
@@ -238,6 +256,7 @@ def _track(lab: Lab, report: NightReport, page: Path) -> str:
         metrics={
             **{name: float(getattr(report, name)) for name in counts},
             **{f"dropped/{reason}": float(count) for reason, count in report.dropped.items()},
+            **{f"models/{name}": figure for name, figure in report.models.items()},
         },
     )
     lab.registry.describe_run(run, page.read_text(encoding="utf-8"))
@@ -280,7 +299,27 @@ def account(lab: Lab, plan: Plan, *, stopped: str = "") -> NightReport:
         forced=plan.forced,
         complete=not missing,
         problem="" if any(e.verified for e in experiences) else _problem(plan, experiences),
+        models=_models(experiences),
     )
+
+
+def _models(experiences: Sequence[Experience]) -> dict[str, float]:
+    """What the language models had to do with these experiences, summed up."""
+    uses = [a.use for e in experiences for a in e.answers if a.use and a.role != Role.TEAM]
+    uses += [
+        e.answers[0].use for e in experiences if e.task.kind in OPEN_KINDS and e.answers[0].use
+    ]
+    if not uses:
+        return {}
+    counts: dict[str, Callable[[ModelUse], float]] = {
+        "calls": lambda u: u.calls,
+        "tokens": lambda u: u.tokens_in + u.tokens_out,
+        "dollars": lambda u: u.dollars,
+        "remembered": lambda u: u.remembered,
+        "fallbacks": lambda u: bool(u.fallback),
+        "cut": lambda u: u.cut,
+    }
+    return {name: float(sum(map(count, uses))) for name, count in counts.items()}
 
 
 def base_right(experiences: Sequence[Experience], lab: Lab) -> int:
@@ -298,7 +337,7 @@ def base_right(experiences: Sequence[Experience], lab: Lab) -> int:
 def _problem(plan: Plan, experiences: Sequence[Experience]) -> str:
     if not experiences:
         return "no dream was solved"
-    if all(t.kind in (TaskKind.GAP,) for t in plan.tasks):
+    if all(t.kind in (TaskKind.GAP, *OPEN_KINDS) for t in plan.tasks):
         return "every dream was open: none can be checked"
     return "no answer of the team passed the check; see dropped for the reasons"
 

@@ -39,6 +39,13 @@ def dreams_markdown(night: NightReport) -> str:
     if night.dropped:
         dropped = ", ".join(f"{reason} {count}" for reason, count in night.dropped.items())
         lines.append(f"- not learnt from, by reason: {dropped}")
+    if night.models:
+        m = night.models
+        lines.append(
+            f"- language models: {m['calls']:.0f} calls, {m['tokens']:.0f} tokens, "
+            f"${m['dollars']:.2f}, {m['remembered']:.0f} answers remembered, "
+            f"{m['fallbacks']:.0f} offline answers instead, {m['cut']:.0f} claims cut"
+        )
     lines += [f"- {note}" for note in night.notes]
     if night.forced:
         lines.append("- run outside the downtime window (--force)")

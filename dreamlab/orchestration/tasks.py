@@ -206,7 +206,8 @@ def batches(plan: Plan) -> Iterator[tuple[Task, ...]]:
 
 def spent(budget: Budget) -> str:
     """The reason code of the bound that stops the session now, empty while none does."""
-    return budget.spent(current_lab().now())
+    lab = current_lab()
+    return budget.spent(lab.now()) or dreaming.models_exhausted(lab)
 
 
 @step("solve")
