@@ -82,6 +82,16 @@ class Settings(BaseSettings):
     retry_seconds: Annotated[float, Field(gt=0, le=600)] = 10
     """Pause before a failed step is tried again; doubled each time, five times at most."""
 
+    batches_at_once: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Batches of dreams under way at once in a flow run. One is best where the team computes on
+    this machine's cores; more where it waits for language models or has a cluster."""
+
+    task_runner: Literal["threads", "dask", "ray"] = "threads"
+    """What runs them: threads of the flow run, or a Dask or Ray cluster (extras of these names)."""
+
+    cluster_address: str = ""
+    """Address of that cluster; empty starts one on this machine for each night."""
+
     min_examples_for_training: Annotated[int, Field(ge=1)] = 50
     """Examples, new since the last training, that a fine-tuning needs."""
 

@@ -10,7 +10,7 @@ from dreamlab.orchestration import report, runs, tasks
 from dreamlab.records import NightReport
 
 
-@flow(name="dream-session", flow_run_name="night", log_prints=False)
+@flow(name="dream-session", flow_run_name="night", result_serializer="json")
 @runs.told(tasks.current_lab, report.night_ending, nightly="dreaming")
 def dream_session(
     count: Annotated[int, Field(ge=1, le=10_000)] | None = None,
@@ -35,10 +35,6 @@ def dream_session(
     budget = tasks.open_session(force=force)
     tasks.first_version(budget)
     plan = tasks.plan(budget, count, strategy, need, group, seed, again, force)
-    stopped = ""
-    for batch in tasks.batches(plan):
-        if stopped := tasks.spent(budget):
-            break
-        tasks.solve(budget, plan, batch)
+    stopped = tasks.solve_all(budget, plan)
     tasks.reflect(plan)
     return tasks.close(plan, stopped)

@@ -10,7 +10,7 @@ from dreamlab.orchestration import report, runs, tasks
 from dreamlab.records import TrainingReport
 
 
-@flow(name="finetune-base-model", flow_run_name="training", log_prints=False)
+@flow(name="finetune-base-model", flow_run_name="training", result_serializer="json")
 @runs.told(tasks.current_lab, report.training_ending, nightly="training")
 def finetune_base_model(
     min_examples: Annotated[int, Field(ge=1)] | None = None, seed: int = 0, force: bool = False

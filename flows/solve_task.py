@@ -11,7 +11,7 @@ from dreamlab.orchestration.queue import WorkedOff
 from dreamlab.records import Experience
 
 
-@flow(name="solve-task", flow_run_name="question", log_prints=False)
+@flow(name="solve-task", flow_run_name="question", result_serializer="json")
 @runs.told(tasks.current_lab, report.solving_ending)
 def solve_task(task: Annotated[str, Field(max_length=4_000)] = "") -> Experience | WorkedOff:
     """Answer a question about social services with the team and the champion base model.

@@ -46,6 +46,8 @@ DOORS = {
     },
     "phonenumbers": {"dreamlab/privacy/"},
     "faker": {"dreamlab/privacy/"},
+    "prefect_dask": {"dreamlab/orchestration/tasks.py"},
+    "prefect_ray": {"dreamlab/orchestration/tasks.py"},
     "matplotlib": {"dreamlab/orchestration/report.py"},
     "rich": {"dreamlab/cli/common.py"},
     "flask": {"dreamlab/api/", "dreamlab/integration.py"},

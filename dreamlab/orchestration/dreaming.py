@@ -6,6 +6,7 @@ keyed by night and task, and the manifest is written last. It decides nothing ab
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ from dreamlab.records import (
 from dreamlab.training.registry import NIGHTS
 
 R = TypeVar("R")
+_writing = threading.Lock()  # batches may be under way in several threads; memory has one writer
 BATCH = 12
 """Dreams solved in one step: the window is asked between steps."""
 PLAN, MANIFEST, REPORT = "plan.json", "manifest.json", "report.md"
@@ -186,7 +188,8 @@ def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
                 task, tuple(answers), lab.now(), outcome.verified, outcome.score, outcome.reasons
             )
         )
-    return lab.memory.append(experiences)
+    with _writing:
+        return lab.memory.append(experiences)
 
 
 def reflect_on(lab: Lab, night: str) -> int:
@@ -312,6 +315,10 @@ def _read(path: Path, kind: type[R]) -> R | None:
         return from_json(kind, path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}; fix its rights or set DREAMLAB_HOME"
+        ) from None
     except ValueError:
         raise StorageError(
             f"{path} is damaged; move it away: its night is then planned anew, memory is kept"

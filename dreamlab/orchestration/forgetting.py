@@ -15,6 +15,7 @@ from pathlib import Path
 from dreamlab.errors import QuestionError, RecallError
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
+from dreamlab.orchestration import queue
 from dreamlab.orchestration.dreaming import PLAN
 from dreamlab.orchestration.learning import REPORT
 from dreamlab.records import (
@@ -40,13 +41,15 @@ class Traces:
     """What memory and training hold of some questions.
 
     `questions` are what people asked, or whatever was named; `dreams` imitate their wording;
-    `notes` rest on either or quote them. `trainings` are the keys of those that learnt from any
-    of them, `versions` what came of these, descendants among them.
+    `notes` rest on either or quote them; `deferred` are tasks left for the night. `trainings` are
+    the keys of those that learnt from any of them, `versions` what came of these, descendants
+    among them.
     """
 
     questions: tuple[Experience, ...] = ()
     dreams: tuple[Experience, ...] = ()
     notes: tuple[Reflection, ...] = ()
+    deferred: tuple[queue.Deferred, ...] = ()
     trainings: tuple[str, ...] = ()
     versions: tuple[int, ...] = ()
 
@@ -56,13 +59,14 @@ class Traces:
         return frozenset(e.id for e in (*self.questions, *self.dreams))
 
     def __bool__(self) -> bool:
-        return bool(self.questions or self.dreams or self.notes)
+        return bool(self.questions or self.dreams or self.notes or self.deferred)
 
     def __str__(self) -> str:
         counted = (
             _count(len(self.questions), "question"),
             _count(len(self.dreams), "dream") + " worded like them",
             _count(len(self.notes), "note"),
+            *((_count(len(self.deferred), "deferred task"),) if self.deferred else ()),
         )
         learnt = f"; learnt from in {', '.join(self.trainings)}" if self.trainings else ""
         return ", ".join(counted) + learnt
@@ -117,14 +121,21 @@ def traces_of(
         or _holds(n.text, containing)
         or any(quote in n.text for quote in quoted)
     ]
+    deferred = [
+        task
+        for task in (*queue.waiting(lab), *queue.answered(lab))
+        if _holds(task.question, containing) or (asked_before and task.added_at < asked_before)
+    ]
     trainings = tuple(path.parent.name for path in _lineages(lab) if gone & set(_learnt(path)))
     versions = _descendants(lab, trainings)
-    return Traces(tuple(questions), tuple(dreams), tuple(notes), trainings, versions)
+    return Traces(
+        tuple(questions), tuple(dreams), tuple(notes), tuple(deferred), trainings, versions
+    )
 
 
 def forget(lab: Lab, traces: Traces) -> int:
-    """Remove these traces from memory, plans and datasets for good, and mark the versions that
-    learnt from them; the rows removed from memory.
+    """Remove these traces from memory, plans, queue and datasets for good, and mark the versions
+    that learnt from them; the rows removed from memory.
 
     May be repeated: versions and files come first, memory, which the traces are found by, last.
 
@@ -142,6 +153,8 @@ def forget(lab: Lab, traces: Traces) -> int:
         kept = tuple(t for t in plan.tasks if t.key not in traces.ids)
         if len(kept) < len(plan.tasks):
             write_atomic(path, to_json(replace(plan, tasks=kept)))
+    for task in traces.deferred:
+        queue.remove(lab, task.id)
     return lab.memory.forget([*traces.questions, *traces.dreams, *traces.notes])
 
 

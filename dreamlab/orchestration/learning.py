@@ -47,7 +47,7 @@ DENSE = "dense retrieval"
 WORDINGS, REPLAYED_WORDINGS = 10, 3
 """Wordings in which a new and an earlier example are learnt."""
 
-HIDDEN = (("need", "group"), ("need",), ("group",), ("group",), (), (), (), ())
+HIDDEN = (("need", "group"), (), (), ())
 """Facets of which a row is learnt as if the phrase bank had not got its words; rows take turns, by
 hash."""
 

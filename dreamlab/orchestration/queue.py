@@ -1,7 +1,8 @@
 """Tasks deferred to the night: files in the home folder, answered once each, in order of arrival.
 
 A task waits as a file until its answer is on disk; a killed run leaves it waiting, and an answer
-that is there is not made again. Who may work the queue off, and when, is not decided here.
+that is there is not made again. A question waits as it was asked and is kept, once answered, with
+personal data masked. Who may work the queue off, and when, is not decided here.
 """
 
 from __future__ import annotations
@@ -67,10 +68,16 @@ def answered(lab: Lab) -> list[Deferred]:
 
 
 def keep(lab: Lab, task: Deferred, text: str) -> None:
-    """Write the answer down, then let the task go."""
-    done = Deferred(task.id, task.question, task.added_at, lab.now(), text)
+    """Write the answer down, the question masked, then let the task go."""
+    done = Deferred(task.id, lab.mask(task.question), task.added_at, lab.now(), text)
     write_atomic(_path(lab, ANSWERED, task.id), to_json(done))
     _path(lab, WAITING, task.id).unlink(missing_ok=True)
+
+
+def remove(lab: Lab, task_id: str) -> None:
+    """Let a task go for good, waiting or answered."""
+    for state in (WAITING, ANSWERED):
+        _path(lab, state, task_id).unlink(missing_ok=True)
 
 
 def _path(lab: Lab, state: str, task_id: str) -> Path:

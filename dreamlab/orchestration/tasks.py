@@ -8,6 +8,7 @@ the window before it starts, and before it is tried again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
@@ -19,10 +20,11 @@ from dreamlab.errors import (
     QuestionError,
     RegistryError,
     SchedulerError,
+    SettingsError,
     StorageError,
 )
 from dreamlab.lab import Lab, open_lab
-from dreamlab.orchestration import answering, dreaming, learning, queue, report, runs
+from dreamlab.orchestration import answering, dreaming, learning, queue, report, runs, services
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.runs import say
 from dreamlab.records import (
@@ -34,6 +36,7 @@ from dreamlab.records import (
     TrainingReport,
     Verdict,
 )
+from dreamlab.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,12 +77,14 @@ def step(name: str, *, retried: bool = True) -> Callable[[Callable[P, R]], Calla
                 retry_jitter_factor=0.5,
                 retry_condition_fn=worth_retrying,
                 persist_result=False,
+                result_serializer="json",  # never pickle
             )(function)
 
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             return task()(*args, **kwargs) if runs.active() else function(*args, **kwargs)
 
+        run.task = task  # type: ignore[attr-defined]  # for a task runner
         return run
 
     return decorate
@@ -211,6 +216,77 @@ def solve(budget: Budget, plan: Plan, batch: Sequence[Task]) -> int:
     added = dreaming.solve_dreams(current_lab(), plan, batch)
     say(f"Solved, checked and remembered {added} dreams.")
     return added
+
+
+def solve_all(budget: Budget, plan: Plan) -> str:
+    """Solve what is open of a plan; returns the reason code of the bound that stopped it, if any.
+
+    In a flow run as many batches are under way at once as the setting `batches_at_once` says, on
+    the task runner of the setting `task_runner`; their order and their hosts change nothing.
+    """
+    settings = current_lab().settings
+    if settings.batches_at_once == 1 or not runs.active():
+        for batch in batches(plan):
+            if stopped := spent(budget):
+                return stopped
+            solve(budget, plan, batch)
+        return ""
+    return _fan_out(budget, plan, settings)
+
+
+def _fan_out(budget: Budget, plan: Plan, settings: Settings) -> str:
+    from prefect.futures import PrefectFuture
+
+    stopped, under_way = "", deque[PrefectFuture[int]]()
+    if settings.task_runner == "threads":
+        current_lab().night_team(plan.version, plan.night)  # loaded once, before any thread
+    with _runner(settings) as runner:
+        for batch in batches(plan):
+            if len(under_way) == settings.batches_at_once:
+                under_way.popleft().result()
+            if stopped := spent(budget):
+                break
+            step_task = solve.task()  # type: ignore[attr-defined]
+            given = {"budget": budget, "plan": plan, "batch": batch}
+            under_way.append(runner.submit(step_task, parameters=given))
+        for future in under_way:
+            future.result()
+    return stopped
+
+
+def _runner(settings: Settings) -> Any:
+    """The task runner of the settings; a cluster on this machine where no address is set."""
+    at_once, address = settings.batches_at_once, settings.cluster_address
+    if settings.task_runner == "threads":
+        from prefect.task_runners import ThreadPoolTaskRunner
+
+        return ThreadPoolTaskRunner(max_workers=at_once)
+    try:
+        if settings.task_runner == "dask":
+            from prefect_dask import DaskTaskRunner
+
+            local = {
+                "n_workers": at_once,
+                "threads_per_worker": 1,
+                "host": services.LOOPBACK,
+                "dashboard_address": None,
+            }
+            return (
+                DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=local)
+            )
+        from prefect_ray import RayTaskRunner
+
+        return RayTaskRunner(
+            address=address or None,
+            init_kwargs={}
+            if address
+            else {"num_cpus": at_once, "include_dashboard": False, "_node_ip_address": "127.0.0.1"},
+        )
+    except ImportError:
+        name = settings.task_runner
+        raise SettingsError(
+            f"DREAMLAB_TASK_RUNNER={name} needs an extra: pip install 'dreamlab[{name}]'"
+        ) from None
 
 
 @step("reflect")

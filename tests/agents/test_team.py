@@ -200,7 +200,9 @@ def test_a_row_that_the_base_model_cites_rises_unless_the_question_is_plain(
     cites = Answer(Role.BASE, Referral(("food",), service_ids=("s4", "s3")))
     scores = np.zeros(len(catalog.services))
     at = {service.id: i for i, service in enumerate(catalog.services)}
-    (vague, plain) = team.reader.read(["grocery prices went crazy", "a food pantry"])
+    (vague, plain) = team.reader.read(
+        ["grocery prices went crazy", "a food pantry"], ["en", "en"], [None, None]
+    )
     raised = team.lead.backed(vague, scores, cites)
     assert raised[at["s4"]] > raised[at["s3"]] > 0
     assert not team.lead.backed(plain, scores, cites).any()

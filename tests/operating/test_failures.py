@@ -72,6 +72,7 @@ def resumed(operated: Operated) -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_a_killed_flow_is_found_and_its_night_goes_on(operated: Operated, night: str) -> None:
     run = operated.trigger("dream-session", count=DREAMS)
     wait_for(some_dreams(operated, night), 120)
@@ -96,6 +97,7 @@ def test_worker_and_flow_killed_together_leave_no_run_running(
     whole(operated, night)
 
 
+@pytest.mark.slow
 def test_a_night_outlives_a_restart_of_the_server(operated: Operated, night: str) -> None:
     run = operated.trigger("dream-session", count=DREAMS)
     wait_for(some_dreams(operated, night), 120)
@@ -124,6 +126,7 @@ def test_a_cancelled_night_stops_and_the_next_run_finishes_it(
     whole(operated, night)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_away_for_a_while_is_waited_for(operated: Operated, night: str) -> None:
     nights = operated.lab.settings.nights_path
     aside = nights.with_name("nights-away")
@@ -138,6 +141,7 @@ def test_a_disk_that_is_away_for_a_while_is_waited_for(operated: Operated, night
     whole(operated, night)
 
 
+@pytest.mark.slow
 def test_retries_back_off_and_stop(operated: Operated, night: str) -> None:
     nights = operated.lab.settings.nights_path
     aside = nights.with_name("nights-away")
@@ -150,7 +154,7 @@ def test_retries_back_off_and_stop(operated: Operated, night: str) -> None:
         nights.unlink()
         aside.rename(nights)
     assert run.state.type.value == "FAILED"
-    assert "free space" in run.state.message
+    assert "DREAMLAB_HOME" in run.state.message
     assert janitor.sweep(operated.lab.settings) == []
     operated.ended(operated.trigger("dream-session", count=DREAMS))
     whole(operated, night)

@@ -13,7 +13,7 @@ from dreamlab.errors import QuestionError, RecallError
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
 from dreamlab.memory.reflection import reflect
-from dreamlab.orchestration import dreaming, forgetting, learning
+from dreamlab.orchestration import dreaming, forgetting, learning, queue
 from dreamlab.orchestration.retention import expire_questions
 from dreamlab.records import (
     Answer,
@@ -117,7 +117,7 @@ def test_a_text_that_means_everybody_is_refused(lab: Lab) -> None:
         forgetting.traces_of(lab, ids=["2026-01-01-asked/q9"])
 
 
-def test_what_is_forgotten_leaves_memory_plans_datasets_and_runs(trained: Lab) -> None:
+def test_what_is_forgotten_leaves_every_file_and_marks_what_learnt_from_it(trained: Lab) -> None:
     home = trained.settings.home
     dreamt = b"where do seniors find a warm meal"
     where = " ".join(holding(home, dreamt))
@@ -135,22 +135,20 @@ def test_what_is_forgotten_leaves_memory_plans_datasets_and_runs(trained: Lab) -
     lineage = json.loads((trained.settings.training_data_path / "a" / LINEAGE).read_text())
     assert (lineage["experiences"], lineage["forgotten"]) == ([PLAIN.id], 1)
     assert "food in Wasco" in (trained.settings.training_data_path / "a" / DATASET).read_text()
-
-
-def test_the_versions_that_learnt_from_it_and_their_descendants_are_marked(trained: Lab) -> None:
-    forgetting.forget(trained, forgetting.traces_of(trained, ids=[HERS.id]))
-    marks = {v.number: v.forgotten for v in trained.registry.versions()}
+    marks = {version.number: version.forgotten for version in trained.registry.versions()}
     assert marks == {1: "", 2: "2026-11-23", 3: "2026-11-23", 4: ""}
 
 
-def test_forgetting_cut_off_half_way_is_finished_by_the_next(trained: Lab) -> None:
-    folder = trained.settings.training_data_path / "a"
-    rows = (folder / DATASET).read_text().splitlines()
-    write_atomic(folder / DATASET, rows[1] + "\n")  # the rows were cut, their names not yet
-    forgetting.forget(trained, forgetting.traces_of(trained, ids=[HERS.id]))
-    assert (folder / DATASET).read_text().splitlines() == rows[1:]
+def test_forgetting_cut_off_half_way_is_finished_by_the_next(lab: Lab) -> None:
+    folder = lab.settings.training_data_path / "a"
+    rows = [{"prompt": e.task.question, "completion": "x"} for e in (DREAM, PLAIN)]
+    export(rows, folder, [DREAM.id, PLAIN.id])
+    lines = (folder / DATASET).read_text().splitlines()
+    write_atomic(folder / DATASET, lines[1] + "\n")  # the rows were cut, their names not yet
+    forgetting.forget(lab, forgetting.traces_of(lab, ids=[HERS.id]))
+    assert (folder / DATASET).read_text().splitlines() == lines[1:]
     assert json.loads((folder / LINEAGE).read_text())["experiences"] == [PLAIN.id]
-    assert holding(trained.settings.home, b"where do seniors find") == []
+    assert holding(lab.settings.home, b"where do seniors find") == []
 
 
 def test_the_command_asks_first_and_then_forgets(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +187,20 @@ def test_questions_are_kept_as_long_as_the_setting_says(lab: Lab) -> None:
 
 def replace_settings(lab: Lab, **changes: object) -> Settings:
     return lab.settings.model_copy(update=changes)
+
+
+def test_a_deferred_task_is_kept_masked_expires_and_can_be_forgotten(lab: Lab) -> None:
+    asked = "My name is Rosa Delgado, who fixes a roof"
+    done, waits = queue.add(lab, asked), queue.add(lab, asked)
+    queue.keep(lab, done, "These services fit")
+    assert queue.answered(lab)[0].question == "My name is [NAME], who fixes a roof"
+    later = Lab(lab.settings, lambda: NOW + timedelta(days=91))
+    traces = forgetting.traces_of(later, containing=["rosa delgado"])
+    assert traces.deferred == (waits,)
+    expire_questions(later)
+    assert (queue.answered(lab), queue.waiting(lab)) == ([], [waits])
+    forgetting.forget(later, traces)
+    assert holding(lab.settings.home, b"Delgado") == []
 
 
 def test_a_question_forgotten_twice_is_no_error(lab: Lab) -> None:

@@ -1,0 +1,63 @@
+"""`dreamlab up` as an operator runs it, in a fresh home, and everything it starts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dreamlab.orchestration import answering, services
+from dreamlab.settings import Settings
+from tests.operating.conftest import wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def test_one_command_has_the_lab_deployed_and_one_takes_it_down(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DREAMLAB_", "PREFECT_API"))}
+    env = {**kept, "DREAMLAB_HOME": str(home), "PREFECT_HOME": str(tmp_path / "prefect")}
+
+    def dreamlab(*arguments: str, code: int = 0) -> str:
+        command = [sys.executable, "-m", "dreamlab", *arguments]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    ports = ("--prefect-port", "0", "--mlflow-port", "0")
+    try:
+        first = dreamlab("up", *ports, "--detach")
+        alive = services.running(home)
+        assert set(alive) == {"up", "prefect", "mlflow", "answering", "worker"}
+        assert alive["prefect"].url in first
+        assert alive["mlflow"].url in first
+        again = dreamlab("up", *ports)
+        assert "already" in again
+        assert services.running(home) == alive
+        wait_for(lambda: '"blocked"' not in dreamlab_doctor(env), 60, "a healthy doctor")
+        found = {f["gate"]: f for f in json.loads(dreamlab("doctor", "--json"))}
+        assert "next dream session" in found["schedule"]["message"]
+        resident = wait_for(
+            lambda: answering.ask(Settings(home=home), "Where is a food pantry in Delano?"), 120
+        )
+        assert "Phone" in resident.answers[0].text
+        services.stop(home, "worker")
+        wait_for(lambda: "worker" in services.running(home), 90, "the worker to be started again")
+    finally:
+        said = dreamlab("down")
+    assert "worker" in said
+    assert services.running(home) == {}
+    assert "Nothing was up" in dreamlab("down")
+    assert "dreamlab up" in dreamlab("doctor", code=1)
+
+
+def dreamlab_doctor(env: dict[str, str]) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "dreamlab", "doctor", "--json"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
