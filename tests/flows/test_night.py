@@ -107,7 +107,8 @@ def test_a_question_leaves_a_trace_without_its_words(night, monkeypatch) -> None
     monkeypatch.setattr(lab, "settings", allowed.model_copy(update={"traces": "asked"}))
     lab.solve("Where can Xaviera get a hot meal?")
     [(path, trace)] = waiting(folder)
-    assert trace.spans[0].inputs["question"] == "Where can Xaviera get a hot meal?"
+    assert "get a hot meal?" in trace.spans[0].inputs["question"]
+    assert "Xaviera" not in path.read_text()  # kept, but masked
     path.unlink()
     folder.rmdir()
     folder.write_text("in the way")
