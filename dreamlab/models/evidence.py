@@ -19,7 +19,7 @@ from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import FacetPhrases, PhraseBank
 from dreamlab.directory.words import words
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.language import in_english, language_of
+from dreamlab.models.language import in_english, language_of, segments
 from dreamlab.models.vectors import Embedding, cached_vectors
 from dreamlab.records import FACT_FIELDS, Referral, Service
 
@@ -29,7 +29,7 @@ TEMPERATURE = 0.1
 """Fall of a row's vote with its distance from the nearest one, in cosine."""
 NEEDS, GROUPS = 3, 2
 """Suggestions shown of each, best first."""
-SAID, LIKELY = 0.999, 0.45
+SAID, LIKELY = 0.999, 0.5
 """Cosines from which a facet counts as said and as likely; a phrase whose words stand in the
 question has 1. Of needs and groups that dreams say 98 % are meant; of those at .6, a fifth."""
 WORDS = ("said", "likely", "maybe")
@@ -93,20 +93,30 @@ class Evidence:
         """
         if not questions:
             return []
+        read = [
+            [in_english(piece, language_of(question)) for piece in (question, *segments(question))]
+            for question in questions
+        ]
         # Rounded, so that reading many questions at once shows in no answer.
-        read = [in_english(question, language_of(question)) for question in questions]
-        vectors = np.round(self._embedder.embed(read), 5)
+        vectors = np.round(self._embedder.embed([piece for one in read for piece in one]), 5)
+        split = np.split(vectors, np.cumsum([len(one) for one in read])[:-1])
         hide = hidden or [()] * len(questions)
         return [
-            self._clue(question, vector, out)
-            for question, vector, out in zip(questions, vectors, hide, strict=True)
+            self._clue(question, pieces, out)
+            for question, pieces, out in zip(questions, split, hide, strict=True)
         ]
 
-    def _clue(self, question: str, vector: np.ndarray, hide: Collection[str]) -> Clue:
+    def _clue(self, question: str, pieces: np.ndarray, hide: Collection[str]) -> Clue:
+        """The evidence on a question, from the vectors of it and of its segments."""
+        vector = pieces[0]
         cosines = self._rows @ vector
         said = f" {' '.join(words(question))} "
         need = self._needs.similarities(vector, said, "need" in hide)
-        group = self._groups.similarities(vector, said, "group" in hide)
+        groups = [self._groups.similarities(piece, said, "group" in hide) for piece in pieces]
+        group = _Similar(
+            np.max([one.nearest for one in groups], axis=0),
+            np.max([one.score for one in groups], axis=0),
+        )
         outside = self._outside.similarities(vector, said, "need" in hide)
         far = outside.nearest.max(initial=0.0)
         inside = (need.nearest.max(initial=0.0) + cosines.max(initial=0.0)) / 2

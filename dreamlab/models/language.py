@@ -37,6 +37,12 @@ _BREAK = re.compile(
     r"|,?\s(?:and|but|also|plus|then|so|y|pero|tambi[eé]n|adem[aá]s)\s|,\s",
     re.IGNORECASE,
 )
+_JOINT = re.compile(
+    r"[.?!;:,\n]+|\s[-\u2013\u2014]\s"
+    r"|\s(?:and|but|also|plus|then|so|for|who|when|without|from|near)\s"
+    r"|\s(?:y|pero|para|que|quien|sin|de parte de)\s",
+    re.IGNORECASE,
+)
 
 
 def clean(question: str) -> str:
@@ -76,6 +82,12 @@ def clauses(text: str, most: int = 4) -> tuple[str, ...]:
     parts = [part.strip() for part in _BREAK.split(text)]
     kept = [part for part in parts if len(part.split()) > 2]
     return tuple(kept[:most]) if len(kept) > 1 or len(parts) > 1 else ()
+
+
+def segments(text: str, most: int = 8) -> list[str]:
+    """The pieces of two words or more between punctuation and joining words ("for", "que"), at
+    most `most`: who a question is for often stands in one of them."""
+    return [piece for piece in map(str.strip, _JOINT.split(text)) if " " in piece][:most]
 
 
 def gloss(text: str) -> str:

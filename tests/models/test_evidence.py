@@ -85,3 +85,8 @@ def test_one_facet_is_hidden_without_the_other(evidence: Evidence) -> None:
     hidden = evidence.read([question], [("group",)])[0].prompt
     assert "said <need:food>" in hidden
     assert "said <group:" not in hidden
+
+
+def test_whom_a_question_is_for_is_found_in_a_piece_of_it(evidence: Evidence) -> None:
+    said = line(evidence, "a van that comes to the door - it's for people below the poverty line")
+    assert "likely <group:low-income families>" in said

@@ -1,7 +1,15 @@
 import pytest
 
 from dreamlab.errors import QuestionError
-from dreamlab.models.language import LONGEST, clauses, clean, gloss, language_of, spelt_out
+from dreamlab.models.language import (
+    LONGEST,
+    clauses,
+    clean,
+    gloss,
+    language_of,
+    segments,
+    spelt_out,
+)
 
 
 @pytest.mark.parametrize("question", ["", "   ", "\x00\x1b\n", "?!…"])
@@ -69,3 +77,11 @@ def test_short_forms_are_spelt_out_and_the_rest_stays() -> None:
     assert spelt_out("u know a Dr for my hubby's meds rn? Don't care where") == (
         "you know a doctor for my hubby's medicine right now? Don't care where"
     )
+
+
+def test_a_question_falls_into_segments_at_joining_words() -> None:
+    asked = "a ride to town for my grandma, who is blind"
+    assert segments(asked) == ["a ride to town", "my grandma", "is blind"]
+    assert segments("comida para mi abuela") == ["mi abuela"]
+    assert segments("food") == []
+    assert len(segments("one two, " * 50)) == 8
