@@ -44,7 +44,7 @@ def main() -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        after = rng.uniform(2, max(4, whole / 2))
+        after = rng.uniform(2, max(6, 2 * whole / options.kills))
         try:
             child.wait(after)
             print(f"kill {kill + 1}: already finished")
