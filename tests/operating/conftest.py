@@ -123,7 +123,7 @@ class Operated:
         ).stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     """A server, the deployments on the small lab, and a worker."""
     home = tmp_path_factory.mktemp("operated")

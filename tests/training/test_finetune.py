@@ -15,16 +15,23 @@ from dreamlab.training import finetune as door
 from dreamlab.training.finetune import BATCH, batches, finetune
 
 FORMAT = CompletionFormat(("food", "housing"), ("seniors", "veterans"), ("Delano", "Taft"))
+READ = "maybe <need:food> maybe <need:housing> maybe <group:seniors> maybe <group:veterans>"
 ROWS = [
-    {"prompt": "a hot meal in Taft", "completion": "<need:food> <place:Taft>"},
-    {"prompt": "somewhere to sleep in Delano", "completion": "<need:housing> <place:Delano>"},
-    {"prompt": "groceries for my grandmother", "completion": "<need:food> <group:seniors>"},
+    {"prompt": f"{READ} <place:Taft> a hot meal in Taft", "completion": "<need:food> <place:Taft>"},
     {
-        "prompt": "I served two tours and need a room",
+        "prompt": f"{READ} <place:Delano> somewhere to sleep in Delano",
+        "completion": "<need:housing> <place:Delano>",
+    },
+    {
+        "prompt": f"{READ} groceries for my grandmother",
+        "completion": "<need:food> <group:seniors>",
+    },
+    {
+        "prompt": f"{READ} I served two tours and need a room",
         "completion": "<need:housing> <group:veterans>",
     },
-    {"prompt": "who won the game", "completion": "<none>"},
-    {"prompt": "phone number of the shelter", "completion": "<ask:phone>"},
+    {"prompt": f"{READ} who won the game", "completion": "<none>"},
+    {"prompt": "named <ask:phone> phone number of the shelter", "completion": "<ask:phone>"},
 ]
 
 
