@@ -125,7 +125,8 @@ def _row(head: str, service: Service, say: MappingProxyType[str, str], helpline:
     for column in SHOWN:
         if value := _plain(getattr(service, column)):
             lines.append(f"   {say[column]}: {value}")
-    date = _plain(service.source_date) or say["undated"]
+    known = _plain(service.source_date)
+    date = known if any(c.isdigit() for c in known) else say["undated"]
     key = "listed" if helpline else "listed_only"
     lines.append(f"   {say[key].format(date=date, helpline=helpline)}")
     return "\n".join(lines)
