@@ -86,10 +86,10 @@ def links(settings: Settings, run_id: str, model: str = "", version: str = "") -
     if not pages.startswith("http") or not run_id:
         return ""
     pages = pages.rstrip("/")
-    lines = ["", f"- [MLflow run]({pages}/#/runs/{run_id})"]
+    found = [f"[MLflow run]({pages}/#/runs/{run_id})"]
     if version:
-        lines.append(f"- [version {version}]({pages}/#/models/{model}/versions/{version})")
-    return "\n".join(lines) + "\n"
+        found.append(f"[version {version}]({pages}/#/models/{model}/versions/{version})")
+    return f"\n\nIn MLflow: {', '.join(found)}\n"
 
 
 def night_ending(night: NightReport) -> tuple[str, str]:
