@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from dreamlab.errors import StorageError
-from dreamlab.records import Answer, Experience, Memory, Referral, Task
+from dreamlab.records import Experience, Hearing, Memory, Referral, Task, deaf
 from dreamlab.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dreamlab.agents.asking import Models, Occasion
     from dreamlab.agents.base import BaseModel
-    from dreamlab.agents.team import Hearing, Team
+    from dreamlab.agents.team import Team
     from dreamlab.directory.catalog import Catalog
     from dreamlab.directory.phrases import PhraseBank
     from dreamlab.memory.reflection import LookBack
@@ -42,10 +42,6 @@ Progress = Callable[[str, int, int], None]
 
 
 def _silent(what: str, done: int, total: int) -> None:
-    pass
-
-
-def _deaf(answer: Answer) -> None:
     pass
 
 
@@ -257,7 +253,7 @@ class Lab:
     """The night whose budget pays for the dreams of the session that runs now."""
 
     def solve(
-        self, question: str, context: Referral | None = None, hear: Hearing = _deaf
+        self, question: str, context: Referral | None = None, hear: Hearing = deaf
     ) -> Experience:
         """The team's answer to one question now, by the champion. Safe in several threads.
 

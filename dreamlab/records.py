@@ -10,7 +10,7 @@ wrote down about experiences; an `Example` is what the base model may learn from
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -195,6 +195,14 @@ class Answer:
     well_formed: bool = True
     steps: tuple[tuple[str, float], ...] = ()
     use: ModelUse | None = None
+
+
+Hearing = Callable[[Answer], None]
+"""Told of each role's answer while the team works."""
+
+
+def deaf(answer: Answer) -> None:
+    """The hearing of who waits for the whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from dreamlab.records import (
     CITED_AT_MOST,
     PASSED,
     Answer,
+    Hearing,
     ModelUse,
     Referral,
     Role,
@@ -38,7 +39,6 @@ from dreamlab.records import (
     Task,
 )
 
-Hearing = Callable[[Answer], None]
 """Told of each role's answer as soon as it is there."""
 
 log = logging.getLogger(__name__)

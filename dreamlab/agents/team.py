@@ -24,18 +24,24 @@ from dreamlab.agents.experts import (
 )
 from dreamlab.agents.lead import Decision, Lead
 from dreamlab.agents.render import render
-from dreamlab.agents.roundtable import SHOWN, Findings, Hearing, Roundtable, no_idea
+from dreamlab.agents.roundtable import SHOWN, Findings, Roundtable, no_idea
 from dreamlab.agents.understanding import Reader, Reading
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
 from dreamlab.errors import QuestionError
 from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
-from dreamlab.records import CITED_AT_MOST, OPEN_KINDS, Answer, Referral, Role, Task, TaskKind
-
-
-def _deaf(answer: Answer) -> None:
-    pass
+from dreamlab.records import (
+    CITED_AT_MOST,
+    OPEN_KINDS,
+    Answer,
+    Hearing,
+    Referral,
+    Role,
+    Task,
+    TaskKind,
+    deaf,
+)
 
 
 class Team:
@@ -97,7 +103,7 @@ class Team:
         return self
 
     def solve(
-        self, task: Task, context: Referral | None = None, hear: Hearing = _deaf
+        self, task: Task, context: Referral | None = None, hear: Hearing = deaf
     ) -> tuple[Answer, ...]:
         """All answers to one task: the team's first, then the lead's own, each expert's and, if
         there is one, the base model's.
@@ -114,7 +120,7 @@ class Team:
         self,
         tasks: Sequence[Task],
         contexts: Sequence[Referral | None] = (),
-        hear: Hearing = _deaf,
+        hear: Hearing = deaf,
     ) -> list[tuple[Answer, ...]]:
         """The answers to each task, as `solve` gives them; questions are embedded and completed
         in batches. `contexts` is empty or as long as `tasks`.
@@ -133,7 +139,7 @@ class Team:
         )
         alone = self.roundtable is None
         found = [
-            self._findings(reading, proposal, reading_each, hear if alone else _deaf)
+            self._findings(reading, proposal, reading_each, hear if alone else deaf)
             for reading, proposal in zip(readings, proposals, strict=True)
         ]
         if self.roundtable is None:
@@ -207,7 +213,7 @@ class Team:
         hear(recommendation)
         backed = self.lead.backed(heeded, scores, proposal)
         decision = self.lead.decide(heeded, relevance, backed)
-        alone, _ = self.recommendation.weigh(reading, relevance)
+        alone = self.recommendation.weigh(reading, relevance)[0] if heeded_notes else scores
         own = self.lead.decide(reading, relevance, alone)
         deciding = watch.lap()
         lead = Answer(

@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dreamlab.hosting.process import HostedLab
-from dreamlab.records import Answer, Experience, Memory, Referral
+from dreamlab.records import Experience, Hearing, Memory, Referral, deaf
 
 if TYPE_CHECKING:
-    from dreamlab.agents.team import Hearing
     from dreamlab.memory.store import MemoryStore
-
-
-def _deaf(answer: Answer) -> None:
-    pass
 
 
 class DreamTeam:
@@ -27,7 +22,7 @@ class DreamTeam:
         self._hosted = hosted
 
     def solve_task(
-        self, task: str, context: Referral | None = None, hear: Hearing = _deaf
+        self, task: str, context: Referral | None = None, hear: Hearing = deaf
     ) -> Experience:
         """The team's answer to a question: `.text` is what to show, `.answers` who said what.
 

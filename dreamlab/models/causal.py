@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreamlab.errors import ModelError
+from dreamlab.models.compute import by_length
 from dreamlab.models.embedding import quiet_transformers
 
 if TYPE_CHECKING:
@@ -108,14 +110,8 @@ class TextModel:
     def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
         """The greedy completion of each question, free to be malformed, without the end token."""
         prompts = [self.prompt(question) for question in questions]
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        found = [""] * len(prompts)
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            written = self._generate(model, [prompts[i] for i in chosen])
-            for i, ids in zip(chosen, written, strict=True):
-                found[i] = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
-        return found
+        written = by_length(prompts, BATCH, partial(self._generate, model))
+        return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in written]
 
     def _generate(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
         import torch

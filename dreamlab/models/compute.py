@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,6 +45,22 @@ def one_thread(torch: Any, threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def by_length(
+    prompts: Sequence[list[int]],
+    size: int,
+    write: Callable[[list[list[int]]], list[list[int]]],
+) -> list[list[int]]:
+    """What `write` gives for each prompt, in the same order; it is given at most `size` prompts of
+    like length at a time, so that little is padded."""
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    found: list[list[int]] = [[] for _ in prompts]
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        for i, ids in zip(chosen, write([prompts[i] for i in chosen]), strict=True):
+            found[i] = ids
+    return found
 
 
 def quiet_transformers() -> None:

@@ -11,9 +11,11 @@ and combinations that no example had. No adapter is loaded or trained here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dreamlab.models.completion import NONE, CompletionFormat
+from dreamlab.models.compute import by_length
 from dreamlab.models.embedding import MINILM, MINILM_SHA256, packaged_minilm, quiet_transformers
 
 if TYPE_CHECKING:
@@ -178,14 +180,8 @@ class EmbeddedModel:
         length share a batch. What has not ended after `NEW_TOKENS` is returned as far as it went.
         """
         prompts = [self.prompt(question) for question in questions]
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        found = [""] * len(prompts)
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            tokens = self._greedy(model, [prompts[i] for i in chosen])
-            for i, ids in zip(chosen, tokens, strict=True):
-                found[i] = self.tokenizer.decode(ids)
-        return found
+        written = by_length(prompts, BATCH, partial(self._greedy, model))
+        return [self.tokenizer.decode(ids) for ids in written]
 
     def _greedy(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
         import torch

@@ -124,7 +124,10 @@ def plan_night(
     if pending:
         return pending[0]
     now = lab.now()
-    night = _free_key(lab, window_of(lab).night(now), again=again)
+    first = window_of(lab).night(now)
+    night = free_key(first, lambda key: manifest(lab, key) is not None)
+    if night != first and not again:
+        raise NothingToDo(f"night {first} is already dreamt; use --again to dream another one")
     seed = zlib.crc32(night.encode()) if seed is None else seed
     strategy = strategy or lab.settings.dream_strategy
     from dreamlab.exploration.planning import plan_dreams
@@ -342,15 +345,13 @@ def _problem(plan: Plan, experiences: Sequence[Experience]) -> str:
     return "no answer of the team passed the check; see dropped for the reasons"
 
 
-def _free_key(lab: Lab, night: str, *, again: bool) -> str:
-    if manifest(lab, night) is None:
-        return night
-    if not again:
-        raise NothingToDo(f"night {night} is already dreamt; use --again to dream another one")
-    number = 2
-    while manifest(lab, f"{night}-{number:02d}") is not None:
+def free_key(night: str, taken: Callable[[str], bool]) -> str:
+    """The night's own key, or the first of `-02`, `-03` and so on that is not taken."""
+    key, number = night, 1
+    while taken(key):
         number += 1
-    return f"{night}-{number:02d}"
+        key = f"{night}-{number:02d}"
+    return key
 
 
 def _read(path: Path, kind: type[R]) -> R | None:

@@ -28,7 +28,7 @@ from dreamlab.records import (
     from_json,
     to_json,
 )
-from dreamlab.training.examples import DATASET, LINEAGE
+from dreamlab.training.examples import DATASET, LINEAGE, lineage_of
 
 SHORTEST = 3
 """Letters and digits that a text to look for needs, so that it does not mean everything."""
@@ -127,7 +127,7 @@ def traces_of(
         for task in (*queue.waiting(lab), *queue.answered(lab))
         if _holds(task.question, containing) or (asked_before and task.added_at < asked_before)
     ]
-    trainings = tuple(path.parent.name for path in _lineages(lab) if gone & set(_learnt(path)))
+    trainings = tuple(path.parent.name for path in _lineages(lab) if gone & set(lineage_of(path)))
     versions = _descendants(lab, trainings)
     return Traces(
         tuple(questions), tuple(dreams), tuple(notes), tuple(deferred), trainings, versions
@@ -162,10 +162,6 @@ def forget(lab: Lab, traces: Traces) -> int:
 
 def _lineages(lab: Lab) -> list[Path]:
     return sorted(lab.settings.training_data_path.glob(f"*/{LINEAGE}"))
-
-
-def _learnt(lineage: Path) -> list[str]:
-    return list(json.loads(lineage.read_text(encoding="utf-8"))["experiences"])
 
 
 def _descendants(lab: Lab, trainings: Iterable[str]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
-from dreamlab.orchestration.dreaming import window_of
+from dreamlab.orchestration.dreaming import free_key, window_of
 from dreamlab.orchestration.report import picture, score_table, training_markdown
 from dreamlab.records import (
     CITED_AT_MOST,
@@ -101,7 +101,8 @@ def gather(
     used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
     fresh = len(_untried(lab, known))
     needed = min_examples or lab.settings.min_examples_for_training
-    key = _free_key(lab)
+    night = window_of(lab).night(lab.now())
+    key = free_key(night, lambda taken: (_folder(lab, taken) / REPORT).exists())
     if fresh < needed:
         return Training(
             key,
@@ -434,15 +435,6 @@ def _unfinished(lab: Lab) -> Training | None:
     return None
 
 
-def _free_key(lab: Lab) -> str:
-    night = window_of(lab).night(lab.now())
-    key, number = night, 1
-    while (_folder(lab, key) / REPORT).exists():
-        number += 1
-        key = f"{night}-{number:02d}"
-    return key
-
-
 def _key_of(lab: Lab, number: str) -> str:
     return lab.registry.version(int(number)).key
 
@@ -455,15 +447,13 @@ def _ancestry(lab: Lab, version: Version) -> list[Version]:
 
 
 def _trained_on(lab: Lab, keys: Sequence[str]) -> set[str]:
-    import json
-
-    from dreamlab.training.examples import LINEAGE
+    from dreamlab.training.examples import LINEAGE, lineage_of
 
     used: set[str] = set()
     for key in keys:
         path = _folder(lab, key) / LINEAGE
         if path.exists():
-            used.update(json.loads(path.read_text(encoding="utf-8"))["experiences"])
+            used.update(lineage_of(path))
     return used
 
 

@@ -24,7 +24,16 @@ from dreamlab.errors import (
     StorageError,
 )
 from dreamlab.lab import Lab, open_lab
-from dreamlab.orchestration import answering, dreaming, learning, queue, report, runs, services
+from dreamlab.orchestration import (
+    answering,
+    dreaming,
+    learning,
+    queue,
+    report,
+    runs,
+    scheduler,
+    services,
+)
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.runs import say
 from dreamlab.records import (
@@ -108,13 +117,6 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     return False
 
 
-def server_configured() -> bool:
-    """Whether a Prefect API is configured, by the environment or the active profile."""
-    from prefect.settings import PREFECT_API_URL
-
-    return bool(PREFECT_API_URL.value())
-
-
 def run_flow(flow: Any, **parameters: Any) -> Any:
     """Run a flow in this process: as a flow run where a Prefect API is configured, else plainly.
 
@@ -124,7 +126,7 @@ def run_flow(flow: Any, **parameters: Any) -> Any:
     Raises:
         DreamLabError: what the plain function raises, or the Prefect API cannot be reached.
     """
-    if not server_configured():
+    if not scheduler.configured_api():
         return flow.fn(**parameters)
     try:
         state = flow(**parameters, return_state=True)

@@ -120,6 +120,11 @@ def _row(example: Example, format_name: str, encode: Encode) -> dict[str, Any]:
     return {"prompt": question, "completion": chosen}
 
 
+def lineage_of(path: Path) -> list[str]:
+    """The experiences that an exported dataset's lineage file names, one for each row."""
+    return list(json.loads(path.read_text(encoding="utf-8"))["experiences"])
+
+
 def export(rows: Sequence[dict[str, Any]], folder: Path, lineage: Sequence[str] = ()) -> Dataset:
     """Writes the exact rows of a training to `folder`, with their lineage beside them.
 
