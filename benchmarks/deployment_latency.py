@@ -119,7 +119,7 @@ def busy(settings: Settings, work: str, runs: int) -> list[tuple[float, ...]]:
     parameters: dict[str, Any] = {"force": True, **({"count": 600} if work == "dream" else {})}
     started = scheduler.trigger(deployment, parameters, settings=settings)
     lab = open_lab(settings)
-    folder = settings.nights_path if work == "dream" else settings.training_path
+    folder = settings.nights_path if work == "dream" else settings.training_data_path
     while not list(folder.glob("*")):
         time.sleep(0.5)
     times = []
