@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     dream_task_count: Annotated[int, Field(ge=1, le=10_000)] = 120
     """Dreams a night."""
 
-    dream_strategy: Literal["breadth", "random", "weakness"] = "weakness"
+    dream_strategy: Literal["curriculum", "breadth", "random"] = "curriculum"
     """How dreams are chosen when the run does not say."""
 
     late_runs: Literal["latest", "skip"] = "latest"

@@ -32,7 +32,7 @@ def dream_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--count", type=click.IntRange(1), help="Dreams; default: the setting."),
             click.option(
                 "--strategy",
-                type=click.Choice(["weakness", "breadth", "random"]),
+                type=click.Choice(["curriculum", "breadth", "random"]),
                 help="How dreams are chosen; default: the setting.",
             ),
             click.option("--need", default="", help="Dream of this need only."),

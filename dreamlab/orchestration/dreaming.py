@@ -133,6 +133,7 @@ def plan_night(
     from dreamlab.exploration.planning import plan_dreams
 
     champion = lab.registry.champion()
+    base = lab.base() if champion and not champion.untouched else None
     dreams = plan_dreams(
         night=night,
         count=count or lab.settings.dream_task_count,
@@ -146,6 +147,7 @@ def plan_night(
         questions=lab.benchmark.questions,
         embed=lab.embedder.embed,
         open_count=lab.settings.llm_open_dreams if lab.has_language_lead else 0,
+        propose=base.propose if base else None,
     )
     if not dreams.tasks:
         raise NightError(
