@@ -384,6 +384,27 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Arm:
+    """One arm of an experiment: what is different in a lab that lives it; by default nothing.
+
+    `strategy` chooses its dreams (empty: the setting's). With `asked` it does not dream: its tasks
+    are as people put them and carry no known answer. Without `replayed` it trains on new examples
+    alone; without `accumulated` each version starts from the untouched model as well; without
+    `checked` every answer of the team is learnt from; without `gated` every challenger is
+    registered. `errs` is the share of tasks that its team gets wrong on purpose, in [0, 1].
+    """
+
+    name: str = ""
+    strategy: str = ""
+    asked: bool = False
+    replayed: bool = True
+    accumulated: bool = True
+    checked: bool = True
+    gated: bool = True
+    errs: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The dreams of a night, fixed before the first is solved, so that a killed night resumes.
 

@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     training_epochs: Annotated[float, Field(gt=0, le=1000)] = 4
     """Passes over the training set of one fine-tuning, with each example in several wordings."""
 
+    training_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens that one fine-tuning reads; 0 means as many as `training_epochs` passes come to."""
+
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of the adapter."""
 
@@ -106,6 +109,10 @@ class Settings(BaseSettings):
 
     max_loss_share: Share = 0.2
     """Share of the champion's right answers that a challenger may lose."""
+
+    score_team: bool = True
+    """Whether a training scores the whole team as well; it is what people meet, and two thirds of
+    an evaluation's time."""
 
     remember_questions: bool = False
     """Whether questions that people ask are kept in memory, where dreams imitate their wording.

@@ -55,6 +55,13 @@ def style_of(levels: Mapping[str, float]) -> Style:
 MIX: Mapping[str, float] = MappingProxyType(kinds_of(BY_LEVEL))
 """Shares of the kinds in a night."""
 
+ASKED_MIX: Mapping[str, float] = MappingProxyType(
+    {TaskKind.REFERRAL: 0.6, TaskKind.CASE: 0.1, TaskKind.FACT: 0.15, TaskKind.NONE: 0.15}
+)
+ASKED_STYLE = replace(STYLE, situations=1.0, quoted=0.0, noise=0.6)
+"""Kinds and wording of tasks as people put them, for experiments: people tell their situation and
+rarely use a directory's words. The shares are about those of the natural benchmark questions."""
+
 LANGUAGES: Mapping[str, float] = MappingProxyType({"en": 0.8, "es": 0.2})
 """Shares of the languages; what cannot be said in one is said in English."""
 

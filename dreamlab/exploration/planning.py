@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
 from dreamlab.exploration.curriculum import Curriculum, curriculum
-from dreamlab.exploration.generator import BY_LEVEL, LANGUAGES, dream, kinds_of, style_of
+from dreamlab.exploration.generator import (
+    ASKED_MIX,
+    ASKED_STYLE,
+    BY_LEVEL,
+    LANGUAGES,
+    dream,
+    kinds_of,
+    style_of,
+)
 from dreamlab.exploration.open_dreams import open_dreams
 from dreamlab.exploration.strategies import choose, open_cells
 from dreamlab.records import Answer, Experience, Question, Task, TaskKind
@@ -47,11 +55,13 @@ def plan_dreams(
     embed: Embed,
     open_count: int = 0,
     propose: Propose | None = None,
+    as_asked: bool = False,
 ) -> NightDreams:
     """Choose and word `count` dreams; the same arguments give the same dreams.
 
     The strategy `curriculum` first asks the base model (`propose`), where there is one, `PROBES`
-    questions drawn by chance: what it can do today, not what it could when it last dreamt.
+    questions drawn by chance: what it can do today, not what it could when it last dreamt. With
+    `as_asked` the tasks are as people put them: life situations, no known answer.
 
     Nothing near to a benchmark question is dreamt, no held-out combination is visited, and no
     text of an earlier night is repeated while there is anything else to say. `open_count` open
@@ -66,8 +76,8 @@ def plan_dreams(
     if aimed and propose:
         rng = Random(f"{seed}/{night}/probes")
         drawn = choose("random", free, Curriculum(), PROBES, rng)
-        tasks = dream(f"{night}-probes", PROBES, seed, drawn, catalog, phrases).tasks
-        probes = [*zip(tasks, propose([task.question for task in tasks]), strict=True)]
+        asks = dream(f"{night}-probes", PROBES, seed, drawn, catalog, phrases).tasks
+        probes = [*zip(asks, propose([task.question for task in asks]), strict=True)]
     known = curriculum(experiences, probes)
     levels = known.lean(BY_LEVEL) if aimed and known.measured else BY_LEVEL
     cells = choose(
@@ -93,9 +103,9 @@ def plan_dreams(
         held_out=held_out,
         earlier={e.task.question for e in experiences},
         strategy=strategy,
-        mix=kinds_of(levels),
+        mix=ASKED_MIX if as_asked else kinds_of(levels),
         languages=known.tilt(LANGUAGES) if aimed else LANGUAGES,
-        style=style_of(levels),
+        style=ASKED_STYLE if as_asked else style_of(levels),
     )
     notes = [f"strategy {strategy}: {note}" for note in known.notes(cells)]
     if aimed:
@@ -107,4 +117,5 @@ def plan_dreams(
     gaps = catalog.gaps(need=need or None, group=group or None)
     shown = Random(f"{seed}/{night}/gaps").sample(gaps, min(GAPS_REPORTED, len(gaps)))
     opened = open_dreams(night, open_count, seed, cells, strategy)
-    return NightDreams((*dreams.tasks, *opened), tuple(map(str, sorted(shown))), tuple(notes))
+    tasks = tuple(replace(t, expected=None) for t in dreams.tasks) if as_asked else dreams.tasks
+    return NightDreams((*tasks, *opened), tuple(map(str, sorted(shown))), tuple(notes))

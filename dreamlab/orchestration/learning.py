@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
-DENSE = "dense retrieval"
+DENSE, BASE, TEAM = "dense retrieval", "base", "team"
 
 WORDINGS, REPLAYED_WORDINGS = 10, 3
 """Wordings in which a new and an earlier example are learnt."""
@@ -64,7 +65,7 @@ def ensure_first_version(lab: Lab) -> Version:
     """The oldest version; registers the untouched base model, with its score, if there is none."""
     if known := lab.registry.versions():
         return known[0]
-    scores = headline(evaluation(lab, "base", UNTOUCHED, lab.base_from(None, "1").propose))
+    scores = headline(evaluation(lab, BASE, UNTOUCHED, lambda: lab.base_from(None, "1").propose))
     run = lab.registry.start_run(FINE_TUNING, "untouched", key=UNTOUCHED)
     lab.registry.log(run, params={"base_model": lab.settings.base_model}, metrics=points(scores))
     lab.registry.log_sources(run, lab.benchmark.hash, len(lab.benchmark.questions))
@@ -112,7 +113,8 @@ def gather(
             skipped=f"examples_missing: {fresh} verified since the last training, {needed} needed",
         )
     new = [e for e in known if e.experience_id not in used]
-    old = replay(new, [e for e in known if e.experience_id in used], seed)
+    learnt = [e for e in known if e.experience_id in used] if lab.arm.replayed else []
+    old = replay(new, learnt, seed)
     chosen = _reworded(lab, new, old, {e.id: e.task for e in experiences}, seed)
     hidden = [HIDDEN[zlib.crc32(e.question.encode()) % len(HIDDEN)] for e in chosen]
     clues = lab.evidence.read([e.question for e in chosen], hidden)
@@ -206,7 +208,7 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
             format=lab.format,
             settings=lab.settings,
             folder=folder / ADAPTER,
-            parent=lab.adapter(int(training.parent)),
+            parent=lab.adapter(int(training.parent)) if lab.arm.accumulated else None,
             seed=training.seed,
             progress=progress,
         )
@@ -223,18 +225,22 @@ def evaluate(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
 
     `guard` is asked before each of them.
     """
-    challenger = lab.base_from(_folder(lab, training.key) / ADAPTER, training.key)
-    champion = lab.base_from(lab.adapter(int(training.parent)), training.parent)
+    challenger = cache(lambda: lab.base_from(_folder(lab, training.key) / ADAPTER, training.key))
+    champion = cache(lambda: lab.version(training.parent))
     parent_key = _key_of(lab, training.parent)
-    for subject, key, answers in (
+    subjects: list[tuple[str, str, Callable[[], Answering]]] = [
         (DENSE, "", lambda: _dense_answers(lab)),
-        ("base", parent_key, lambda: champion.propose),
-        ("base", training.key, lambda: challenger.propose),
-        ("team", parent_key, lambda: _team_answers(lab.team(champion))),
-        ("team", training.key, lambda: _team_answers(lab.team(challenger))),
-    ):
+        (BASE, parent_key, lambda: champion().propose),
+        (BASE, training.key, lambda: challenger().propose),
+    ]
+    if lab.settings.score_team:
+        subjects += [
+            (TEAM, parent_key, lambda: team_answers(lab.team(champion()))),
+            (TEAM, training.key, lambda: team_answers(lab.team(challenger()))),
+        ]
+    for subject, key, open_ in subjects:
         guard()
-        evaluation(lab, subject, key, answers())
+        evaluation(lab, subject, key, open_)
 
 
 def decide(lab: Lab, training: Training) -> Verdict:
@@ -242,10 +248,12 @@ def decide(lab: Lab, training: Training) -> Verdict:
     from dreamlab.training.gate import decide as gate
 
     verdict = gate(
-        _kept(lab, "base", _key_of(lab, training.parent)),
-        _kept(lab, "base", training.key),
+        kept_evaluation(lab, BASE, _key_of(lab, training.parent)),
+        kept_evaluation(lab, BASE, training.key),
         max_loss_share=lab.settings.max_loss_share,
     )
+    if not lab.arm.gated:
+        verdict = replace(verdict, passed=True, reasons=("ungated", *verdict.reasons))
     write_atomic(_folder(lab, training.key) / VERDICT, to_json(verdict))
     return verdict
 
@@ -253,12 +261,12 @@ def decide(lab: Lab, training: Training) -> Verdict:
 def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     """Register the challenger, or record its rejection with the reasons; the report is last."""
     run = _run(lab, training)
-    ours = headline(_kept(lab, "base", training.key))
-    scores = {
-        DENSE: headline(_kept(lab, DENSE, "")),
-        f"base {training.parent}": headline(_kept(lab, "base", _key_of(lab, training.parent))),
-        f"team {training.parent}": headline(_kept(lab, "team", _key_of(lab, training.parent))),
-    }
+    ours = headline(kept_evaluation(lab, BASE, training.key))
+    subjects = (BASE, TEAM) if lab.settings.score_team else (BASE,)
+    parent_key = _key_of(lab, training.parent)
+    scores = {DENSE: headline(kept_evaluation(lab, DENSE, ""))}
+    for subject in subjects:
+        scores[f"{subject} {training.parent}"] = headline(kept_evaluation(lab, subject, parent_key))
     version = ""
     if verdict.passed:
         registered = lab.registry.register(
@@ -274,15 +282,13 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
         )
         version = str(registered.number)
     label = version or "rejected"
-    scores[f"base {label}"] = ours
-    scores[f"team {label}"] = headline(_kept(lab, "team", training.key))
+    for subject in subjects:
+        scores[f"{subject} {label}"] = headline(kept_evaluation(lab, subject, training.key))
+    team = points(scores.get(f"{TEAM} {label}", {}))
     report = TrainingReport(training, verdict, version, run, scores=scores)
     lab.registry.log(
         run,
-        metrics={
-            **points(ours),
-            **{f"team/{k}": v for k, v in points(scores[f"team {label}"]).items()},
-        },
+        metrics={**points(ours), **{f"team/{k}": v for k, v in team.items()}},
         tags={
             "verdict": "passed" if verdict.passed else "rejected",
             "reasons": "; ".join(verdict.reasons),
@@ -302,8 +308,11 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     return report
 
 
-def evaluation(lab: Lab, subject: str, key: str, answer: Answering) -> Evaluation:
-    """The kept evaluation of a subject under a training's key, or a new one, which is kept."""
+def evaluation(lab: Lab, subject: str, key: str, open_: Callable[[], Answering]) -> Evaluation:
+    """The kept evaluation of a subject under a training's key, or a new one, which is kept.
+
+    `open_` is called only for a new one: to load a model takes longer than to read a file.
+    """
     path = _evaluation_path(lab, subject, key)
     if path.exists():
         return from_json(Evaluation, path.read_bytes())
@@ -312,7 +321,7 @@ def evaluation(lab: Lab, subject: str, key: str, answer: Answering) -> Evaluatio
     name = f"evaluating {subject}" + (f" ({key})" if key else "")
     found = score_all(
         subject,
-        answer,
+        open_(),
         lab.benchmark.questions,
         lab.catalog,
         key,
@@ -340,7 +349,9 @@ def reports(lab: Lab) -> list[TrainingReport]:
     return [from_json(TrainingReport, path.read_bytes()) for path in paths]
 
 
-def _team_answers(team: Team) -> Answering:
+def team_answers(team: Team) -> Answering:
+    """The final answers of a team, for an evaluation."""
+
     def answer(texts: Sequence[str]) -> Sequence[Answer]:
         tasks = [Task(f"b{i}", text) for i, text in enumerate(texts)]
         return [answers[0] for answers in team.solve_many(tasks)]
@@ -379,7 +390,11 @@ def _run(lab: Lab, training: Training) -> str:
             "lora_rank": lab.settings.lora_rank,
             "seed": training.seed,
         },
-        tags={"forced": training.forced, "directory": lab.catalog.fingerprint},
+        tags={
+            "forced": training.forced,
+            "directory": lab.catalog.fingerprint,
+            "arm": lab.arm.name,
+        },
     )
 
 
@@ -416,7 +431,12 @@ def _evaluation_path(lab: Lab, subject: str, key: str) -> Path:
     return folder / f"{subject.replace(' ', '-')}{'-' if key else ''}{key}.json"
 
 
-def _kept(lab: Lab, subject: str, key: str) -> Evaluation:
+def kept_evaluation(lab: Lab, subject: str, key: str) -> Evaluation:
+    """The kept evaluation of a subject under a training's key.
+
+    Raises:
+        TrainingError: there is none, or it is damaged.
+    """
     try:
         return from_json(Evaluation, _evaluation_path(lab, subject, key).read_bytes())
     except (OSError, ValueError):
@@ -455,6 +475,13 @@ def _trained_on(lab: Lab, keys: Sequence[str]) -> set[str]:
         if path.exists():
             used.update(lineage_of(path))
     return used
+
+
+def trained_card(lab: Lab, key: str) -> dict[str, Any]:
+    """What is written beside the adapter of a training: steps, loss, history and so on."""
+    from dreamlab.models.decoder import read_card
+
+    return read_card(_folder(lab, key) / ADAPTER)
 
 
 def _dataset_rows(folder: Path) -> list[dict[str, str]]:
