@@ -371,7 +371,8 @@ class Verdict:
     `difference` is the mean F1 difference challenger minus champion over `questions` pairs and
     `interval` its 95 % bootstrap interval; `p_value` is McNemar's exact one on right/wrong;
     `detectable` the smallest difference in the share of right answers that the gate could have
-    seen at this size. `reasons` are codes with their figures: why not, or why.
+    seen at this size. `reasons` are codes with their figures: why not, or why. A challenger that
+    did not pass is `tied` when nothing spoke against it but that it was not better beyond chance.
     """
 
     passed: bool
@@ -381,6 +382,7 @@ class Verdict:
     interval: tuple[float, float] = (0.0, 0.0)
     p_value: float = 1.0
     detectable: float = 0.0
+    tied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,13 +430,15 @@ class Training:
     """One training, fixed on disk before it starts, so that a killed one resumes.
 
     `key` is the night it belongs to. `new` examples were learnt since the parent version was
-    trained, `replayed` ones before. `dataset` is the sha256 of the exported file. `skipped` says
-    why no training starts; empty when one does.
+    trained, `replayed` ones before. `start` is the key of an earlier challenger of the same parent
+    whose adapter the training goes on from; empty: from the parent's own. `dataset` is the sha256
+    of the exported file. `skipped` says why no training starts; empty when one does.
     """
 
     key: str
     seed: int = 0
     parent: str = ""
+    start: str = ""
     new: int = 0
     replayed: int = 0
     dataset: str = ""

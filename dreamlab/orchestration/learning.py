@@ -79,10 +79,12 @@ def gather(
 ) -> Training:
     """The training to run now: an unfinished one, else a new one with its dataset exported.
 
-    The parent is the champion. Examples that neither it nor a version before it was trained on
-    are new; earlier ones are replayed, but for those of facets that the directory has no more.
-    Each is learnt in several wordings. A training without enough examples since the last is
-    `skipped`, and nothing is written.
+    The parent is the champion, and the training goes on from its adapter; or, where the gate found
+    the last challenger as good as that parent, from the challenger's: gains too small for the gate
+    to see in one night add up until it sees them. Examples that neither that adapter nor those
+    before it were trained on are new; earlier ones are replayed, but for those of facets that the
+    directory has no more. Each is learnt in several wordings. A training without enough examples
+    since the last is `skipped`, and nothing is written.
 
     Args:
         lab: the lab that learns.
@@ -99,7 +101,8 @@ def gather(
         raise RegistryError("no version is registered; run `dreamlab night` first")
     experiences = lab.memory.experiences()
     known = [e for e in examples(experiences) if lab.format.covers(e.chosen)]
-    used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
+    start = _tied_challenger(lab, champion)
+    used = _trained_on(lab, [start, *(v.key for v in _ancestry(lab, champion))])
     fresh = len(_untried(lab, known))
     needed = min_examples or lab.settings.min_examples_for_training
     night = window_of(lab).night(lab.now())
@@ -128,6 +131,7 @@ def gather(
         key=key,
         seed=seed,
         parent=str(champion.number),
+        start=start,
         new=len(new),
         replayed=len(old),
         dataset=dataset.sha256,
@@ -208,7 +212,7 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
             format=lab.format,
             settings=lab.settings,
             folder=folder / ADAPTER,
-            parent=lab.adapter(int(training.parent)) if lab.arm.accumulated else None,
+            parent=_start(lab, training),
             seed=training.seed,
             progress=progress,
         )
@@ -218,6 +222,29 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         lab.registry.log(
             run, metrics={f"train/{k}": v for k, v in point.items() if k != "step"}, step=step
         )
+
+
+def _start(lab: Lab, training: Training) -> Path | None:
+    """The adapter that a training goes on from; None to start from the untouched model."""
+    if not lab.arm.accumulated:
+        return None
+    if training.start:
+        return _folder(lab, training.start) / ADAPTER
+    return lab.adapter(int(training.parent))
+
+
+def _tied_challenger(lab: Lab, champion: Version) -> str:
+    """The key of the last training if its challenger tied with the present champion."""
+    ended = [report for report in reports(lab) if report.verdict]
+    last = ended[-1] if ended else None
+    if last is None or last.verdict is None or not last.verdict.tied:
+        return ""
+    from dreamlab.training.examples import forgotten
+
+    key = last.training.key
+    line = [_folder(lab, k) for k in line_of(lab, key)]
+    intact = (line[0] / ADAPTER).is_dir() and not any(map(forgotten, line))
+    return key if last.training.parent == str(champion.number) and intact else ""
 
 
 def evaluate(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
@@ -382,6 +409,7 @@ def _run(lab: Lab, training: Training) -> str:
         key=training.key,
         params={
             "parent": training.parent,
+            "start": training.start,
             "base_model": lab.settings.base_model,
             "examples_new": training.new,
             "examples_replayed": training.replayed,
@@ -466,11 +494,21 @@ def _ancestry(lab: Lab, version: Version) -> list[Version]:
     return line
 
 
+def line_of(lab: Lab, key: str) -> list[str]:
+    """The keys of a training and of the challengers, one after another, that it went on from."""
+    line: list[str] = []
+    while key and key not in line:
+        line.append(key)
+        path = _folder(lab, key) / TRAINING
+        key = from_json(Training, path.read_bytes()).start if path.exists() else ""
+    return line
+
+
 def _trained_on(lab: Lab, keys: Sequence[str]) -> set[str]:
     from dreamlab.training.examples import LINEAGE, lineage_of
 
     used: set[str] = set()
-    for key in keys:
+    for key in dict.fromkeys(k for key in keys for k in line_of(lab, key)):
         path = _folder(lab, key) / LINEAGE
         if path.exists():
             used.update(lineage_of(path))
