@@ -34,6 +34,9 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC).date()
 KEPT = ("f1", "right", "success", "fact_accuracy", "abstention", "false_abstention", "well_formed")
 """Figures of the version that answers, kept for each night, source and half."""
 
+OPEN = {"open", "judged_good", "judged_bad"}
+"""Reasons of the check that find no fault."""
+
 Night = Callable[[Lab, int], tuple[NightReport, TrainingReport]]
 """Lives one night of a lab with a seed: dreams, then training."""
 
@@ -44,7 +47,8 @@ class Lived:
 
     `scores` are its figures by name, `natural/report/f1` and so on; `right` holds for each
     benchmark question, ordered by id, a 1 or 0, and `f1` its F1 in hundredths. `tokens` and
-    `loss` are those of the training; seconds are wall-clock time.
+    `loss` are those of the training; seconds are wall-clock time. `wrong` counts the team's answers
+    that the check finds fault with, whether or not the arm heeds it.
     """
 
     night: str
@@ -196,7 +200,7 @@ def _lived(lab: Lab, dreams: NightReport, training: TrainingReport, seconds: flo
         reasons=verdict.reasons if verdict else (training.training.skipped,),
         dreams=dreams.solved,
         verified=dreams.verified,
-        wrong=sum(count for reason, count in dreams.dropped.items() if reason != "open"),
+        wrong=sum(bool(set(e.reasons) - OPEN) for e in lab.memory.experiences(night=dreams.night)),
         new=training.training.new,
         replayed=training.training.replayed,
         tokens=int(points[-1].get("tokens", 0)),

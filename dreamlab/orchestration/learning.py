@@ -508,7 +508,7 @@ def _trained_on(lab: Lab, keys: Sequence[str]) -> set[str]:
     from dreamlab.training.examples import LINEAGE, lineage_of
 
     used: set[str] = set()
-    for key in dict.fromkeys(k for key in keys for k in line_of(lab, key)):
+    for key in dict.fromkeys(k for end in keys for k in line_of(lab, end)):
         path = _folder(lab, key) / LINEAGE
         if path.exists():
             used.update(lineage_of(path))
