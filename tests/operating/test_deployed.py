@@ -74,6 +74,9 @@ def test_enough_examples_start_a_training_by_themselves(operated: Operated) -> N
         runs = operated.runs_of("finetune-base-model")
         return next((r for r in runs if r.state.is_final()), None)
 
+    operated.at(NIGHT)
+    if dreaming.manifest(operated.lab, "2027-01-04-night") is None:
+        operated.ended(operated.trigger("dream-session", count=24))
     run = wait_for(training, 240, "a training that nobody started")
     assert run.state.name == "Completed", run.state.message
     assert run.name == "training 2027-01-04-night"
