@@ -122,8 +122,8 @@ class Settings(BaseSettings):
     Off by default: masking finds most personal data in them, not all (docs/privacy.md)."""
 
     mask_questions: bool = True
-    """Whether names, phone numbers, e-mail addresses, social security and case numbers are masked
-    in what people ask before it is kept anywhere."""
+    """Whether names, phone numbers, addresses, dates of birth, social security and case numbers are
+    masked in what people ask before it is kept anywhere."""
 
     keep_questions_days: Annotated[int, Field(ge=0)] = 90
     """Days after which questions that people asked are forgotten, at the end of a night; 0 means
