@@ -33,8 +33,8 @@ from dreamlab.orchestration import (
     scheduler,
 )
 from dreamlab.orchestration.budget import Budget
-from dreamlab.orchestration.runs import say
 from dreamlab.orchestration.runners import task_runner
+from dreamlab.orchestration.runs import say
 from dreamlab.records import (
     Experience,
     NightReport,
