@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -74,7 +75,6 @@ def resumed(operated: Operated) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_machine_rebooted_in_mid_training_trains_on_from_its_checkpoint(
     operated: Operated, night: str
 ) -> None:
@@ -97,6 +97,7 @@ def test_a_machine_rebooted_in_mid_training_trains_on_from_its_checkpoint(
     assert len(versions) == bool(reports[0].version)
 
 
+@pytest.mark.slow
 def test_a_killed_flow_is_found_and_its_night_goes_on(operated: Operated, night: str) -> None:
     run = operated.trigger("dream-session", count=DREAMS)
     wait_for(some_dreams(operated, night), 120)
@@ -107,12 +108,14 @@ def test_a_killed_flow_is_found_and_its_night_goes_on(operated: Operated, night:
     assert janitor.sweep(operated.lab.settings) == []
 
 
-def test_worker_and_flow_killed_together_leave_no_run_running(
+def test_a_killed_worker_takes_its_run_along_and_leaves_none_running(
     operated: Operated, night: str
 ) -> None:
     run = operated.trigger("dream-session", count=DREAMS)
     wait_for(some_dreams(operated, night), 120)
-    operated.kill("worker")
+    process = operated.process_of(run)
+    operated.kill("worker", alone=True)
+    assert psutil.wait_procs([process], 30)[0], "it ends by itself"
     assert operated.run(run).state.name == "Running"  # nobody told the server
     said = resumed(operated)
     assert "marked as crashed" in said[0]
