@@ -69,13 +69,14 @@ class BaseModel:
         clues = self.evidence.read(questions)
         completions = self.decoder.complete([clue.prompt for clue in clues])
         answers = [
-            self._executed(question, completion, clue)
+            self.execute(question, completion, clue)
             for question, completion, clue in zip(questions, completions, clues, strict=True)
         ]
         each = (time.perf_counter() - started) / len(questions)
         return [replace(answer, seconds=each) for answer in answers]
 
-    def _executed(self, question: str, completion: str, clue: Clue) -> Answer:
+    def execute(self, question: str, completion: str, clue: Clue) -> Answer:
+        """The answer that a completion of a question means, without its seconds; see `propose`."""
         referral = self.format.decode(completion)
         if referral is None:
             return Answer(

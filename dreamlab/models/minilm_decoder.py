@@ -10,7 +10,7 @@ and combinations that no example had. No adapter is loaded or trained here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -180,10 +180,37 @@ class EmbeddedModel:
         length share a batch. What has not ended after `NEW_TOKENS` is returned as far as it went.
         """
         prompts = [self.prompt(question) for question in questions]
-        written = by_length(prompts, BATCH, partial(self._greedy, model))
-        return [self.tokenizer.decode(ids) for ids in written]
+        written = by_length(prompts, BATCH, partial(self._write, model, _likeliest))
+        return [self.tokenizer.decode([i for i in ids if i != self.end]) for ids in written]
 
-    def _greedy(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
+    def sample(
+        self, model: Any, questions: Sequence[str], temperature: float = 1.0
+    ) -> list[list[int]]:
+        """A completion of each question drawn at random, as token ids, the end token last.
+
+        It holds what `complete` may write. Drawn by torch's own generator: `torch.manual_seed`
+        and the same questions give the same completions.
+        """
+        prompts = [self.prompt(question) for question in questions]
+        return by_length(prompts, BATCH, partial(self._write, model, partial(_drawn, temperature)))
+
+    def writable(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """What may be written after each prompt, its own parts, `<none>` and the end: True there,
+        [prompts, vocabulary]."""
+        import torch
+
+        allowed = torch.zeros(len(prompts), len(self.tokenizer), dtype=torch.bool)
+        for i, prompt in enumerate(prompts):
+            allowed[i, [*self._parts.intersection(prompt), self.none, self.end]] = True
+        return allowed
+
+    def _write(
+        self,
+        model: Any,
+        choose: Callable[[torch.Tensor], torch.Tensor],
+        prompts: Sequence[list[int]],
+    ) -> list[list[int]]:
+        """A completion of each prompt, whose tokens `choose` takes from scores [B, vocabulary]."""
         import torch
 
         lengths = [len(prompt) for prompt in prompts]
@@ -193,9 +220,7 @@ class EmbeddedModel:
             ids[i, size - len(prompt) :] = torch.tensor(prompt)
         mask, positions = _layout(lengths, lengths)
         seen = ids != self.tokenizer.pad_token_id
-        allowed = torch.zeros(len(prompts), len(self.tokenizer), dtype=torch.bool)
-        for i, prompt in enumerate(prompts):
-            allowed[i, [*self._parts.intersection(prompt), self.none, self.end]] = True
+        allowed = self.writable(prompts)
         asked, copied = ids.to(model.device), self._is_part(ids).to(model.device)
         read = None
         written: list[list[int]] = [[] for _ in prompts]
@@ -216,14 +241,12 @@ class EmbeddedModel:
             read = states if read is None else read
             pointed = self._pointed(model, states[:, -1:], read, asked, copied)
             scores = (output.logits.float() + pointed)[:, -1].cpu()
-            scores = scores.masked_fill(~allowed, -torch.inf)
-            ids = scores.argmax(-1, keepdim=True)
+            ids = choose(scores.masked_fill(~allowed, -torch.inf))[:, None]
             for i in sorted(going):
                 token = int(ids[i, 0])
+                written[i].append(token)
                 if token == self.end:
                     going.discard(i)
-                else:
-                    written[i].append(token)
             if not going:
                 break
             seen = torch.cat([seen, torch.ones_like(ids, dtype=torch.bool)], dim=1)
@@ -271,6 +294,14 @@ class EmbeddedModel:
     def _words(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids or [self.tokenizer.unk_token_id]
+
+
+def _likeliest(scores: torch.Tensor) -> torch.Tensor:
+    return scores.argmax(-1)
+
+
+def _drawn(temperature: float, scores: torch.Tensor) -> torch.Tensor:
+    return (scores / temperature).softmax(-1).multinomial(1)[:, 0]
 
 
 def _layout(prompts: Sequence[int], lengths: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
