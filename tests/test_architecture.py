@@ -22,14 +22,16 @@ LAYERS = [
     {"api"},
     {"integration"},
 ]
+# The training door: what all strategies share, and a file for each strategy.
+TRAINING = {"dreamlab/training/frame.py", "dreamlab/training/sft.py"}
 DOORS = {
-    "torch": {"dreamlab/models/", "dreamlab/training/finetune.py"},
-    "transformers": {"dreamlab/models/", "dreamlab/training/finetune.py"},
+    "torch": {"dreamlab/models/", *TRAINING},
+    "transformers": {"dreamlab/models/", *TRAINING},
     "sentence_transformers": {"dreamlab/models/"},
-    "safetensors": {"dreamlab/models/", "dreamlab/training/finetune.py"},
-    "peft": {"dreamlab/models/", "dreamlab/training/finetune.py"},
-    "trl": {"dreamlab/training/finetune.py"},
-    "datasets": {"dreamlab/training/finetune.py"},
+    "safetensors": {"dreamlab/models/", *TRAINING},
+    "peft": {"dreamlab/models/", *TRAINING},
+    "trl": TRAINING,
+    "datasets": TRAINING,
     "lancedb": {"dreamlab/memory/store.py"},
     "pyarrow": {"dreamlab/memory/store.py"},
     # One door in two files: runs and versions, and the spans of traces.

@@ -11,8 +11,9 @@ from dreamlab.errors import ModelError, TrainingError, WindowClosed
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.decoder import CARD, load_decoder, load_start
 from dreamlab.settings import EMBEDDED, Settings
-from dreamlab.training import finetune as door
-from dreamlab.training.finetune import BATCH, batches, finetune
+from dreamlab.training import frame
+from dreamlab.training.finetune import finetune
+from dreamlab.training.order import BATCH, batches
 
 FORMAT = CompletionFormat(("food", "housing"), ("seniors", "veterans"), ("Delano", "Taft"))
 READ = "maybe <need:food> maybe <need:housing> maybe <group:seniors> maybe <group:veterans>"
@@ -146,6 +147,12 @@ def test_another_completion_format_starts_afresh(trained, tmp_path):
     assert json.loads((child.folder / CARD).read_text())["parent"] is None
 
 
+def test_the_same_seed_gives_the_same_adapter_to_the_bit(tmp_path):
+    one, two = (train(tmp_path, folder=name, training_epochs=2) for name in ("one", "two"))
+    name = "adapter_model.safetensors"
+    assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes()
+
+
 def test_progress_counts_to_the_end(tmp_path):
     seen = []
     trained = train(tmp_path, training_epochs=4, progress=lambda *step: seen.append(step))
@@ -211,7 +218,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(door.os, "replace", full)
+    monkeypatch.setattr(frame.os, "replace", full)
     with pytest.raises(TrainingError, match="No space left on device") as caught:
         train(tmp_path, training_epochs=1)
     assert "\n" not in str(caught.value)

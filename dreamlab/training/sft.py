@@ -1,0 +1,57 @@
+"""Supervised fine-tuning: a completion is learnt word for word, the loss on completions only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from dreamlab.models.decoder import StartModel
+from dreamlab.training.frame import Job, adapted_model, arguments, following
+from dreamlab.training.order import BATCH, batches
+
+
+def supervised(job: Job) -> Any:
+    """A TRL trainer over rows with a `prompt` and its `completion`."""
+    model = adapted_model(job)
+    encoded = [_encoded(job.start, row) for row in job.rows]
+    order = batches([len(e["input_ids"]) for e in encoded], job.settings.training_epochs, job.seed)
+    common = arguments(job, math.ceil(len(order) / BATCH))
+    import torch
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    base: Any = following(SFTTrainer, job)
+
+    class Trainer(base):
+        """TRL's trainer with the start model's own loss."""
+
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: dict[str, Any],
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> torch.Tensor:
+            # TRL's fused head would skip what lies between the encoder and the output rows.
+            self.tokens_seen += int(inputs["input_ids"].numel())
+            return job.start.loss(model, inputs)
+
+    return Trainer(
+        model=model,
+        args=SFTConfig(
+            **common,
+            train_sampling_strategy="sequential",
+            dataset_kwargs={"skip_prepare_dataset": True},
+            max_length=None,
+        ),
+        data_collator=job.start.collate,
+        train_dataset=Dataset.from_list(encoded).select(order),
+        processing_class=job.start.tokenizer,
+    )
+
+
+def _encoded(start: StartModel, row: Mapping[str, Any]) -> dict[str, Any]:
+    prompt = start.prompt(str(row["prompt"]))
+    completion = start.completion(str(row["completion"]))
+    return {"input_ids": [*prompt, *completion], "prompt": len(prompt)}
