@@ -30,7 +30,9 @@ def nights_of(lab: Lab) -> list[str]:
     return sorted({e.task.night for e in lab.memory.experiences()})
 
 
-def dreamt(lab: Lab, nights: Sequence[str], wordings: int = WORDINGS, seed: int = 0) -> list[Dreamt]:
+def dreamt(
+    lab: Lab, nights: Sequence[str], wordings: int = WORDINGS, seed: int = 0
+) -> list[Dreamt]:
     """The verified dreams of these nights, the last one's in `wordings` each, earlier in three."""
     experiences = {e.id: e for e in lab.memory.experiences() if e.task.night in nights}
     known = [e for e in examples(experiences.values()) if lab.format.covers(e.chosen)]

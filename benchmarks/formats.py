@@ -47,6 +47,7 @@ class Tokens:
 
     @property
     def tokens(self) -> tuple[str, ...]:
+        """The parts as text."""
         return tuple(self.parts)
 
 
@@ -56,6 +57,7 @@ class FreeOfIds(EmbeddedModel):
     ids: Sequence[str] = ()
 
     def writable(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """What may be written: the ids as well."""
         allowed = super().writable(prompts)
         allowed[:, self.tokenizer.convert_tokens_to_ids(list(self.ids))] = True
         return allowed
@@ -69,15 +71,19 @@ class Facets:
         self.base = BaseModel(None, lab.format, lab.catalog, "", lab.evidence)
 
     def start(self) -> EmbeddedModel:
+        """The untouched model with this form's tokens."""
         return EmbeddedModel(self.lab.format)
 
     def prompt(self, clue: Clue) -> str:
+        """What is read before and with a question."""
         return clue.prompt
 
     def completion(self, row: Dreamt) -> str | None:
+        """What a dream teaches to write; None where it teaches nothing."""
         return self.lab.format.encode(row.example.chosen)
 
     def answer(self, question: str, clue: Clue, completion: str) -> Answer:
+        """The answer that a completion means."""
         return self.base.execute(question, completion, clue)
 
 
@@ -90,15 +96,14 @@ class FacetsThenIds(Facets):
         self.token = {s.id: token for token, s in self.by_token.items()}
 
     def start(self) -> EmbeddedModel:
+        """The untouched model with this form's tokens."""
         named = {token: ("id", s.name.replace("_", " ")) for token, s in self.by_token.items()}
         start = FreeOfIds(Tokens({**self.lab.format.parts, **named}))
         start.ids = tuple(self.by_token)
         return start
 
-    def facets(self, row: Dreamt) -> str:
-        return self.lab.format.encode(row.example.chosen)
-
     def completion(self, row: Dreamt) -> str | None:
+        """What a dream teaches to write; None where it teaches nothing."""
         facets = self.lab.format.encode(row.example.chosen)
         if not row.example.chosen.needs and (row.example.chosen.field or facets == NONE):
             return facets
@@ -108,6 +113,7 @@ class FacetsThenIds(Facets):
     with_facets = True
 
     def answer(self, question: str, clue: Clue, completion: str) -> Answer:
+        """The answer that a completion means."""
         parts = completion.replace("><", "> <").replace("> ", ">\n").split("\n")
         cited = list(dict.fromkeys(self.by_token[p].id for p in parts if p in self.by_token))
         rest = " ".join(p for p in parts if p not in self.by_token)
@@ -128,22 +134,26 @@ class Ids(FacetsThenIds):
 class OpenBook(Facets):
     """Marks of retrieved rows, whose names stand before the question."""
 
-    marks = [f"<row:{k + 1}>" for k in range(RETRIEVED)]
+    marks = tuple(f"<row:{k + 1}>" for k in range(RETRIEVED))
 
     def start(self) -> EmbeddedModel:
+        """The untouched model with this form's tokens."""
         marks = {mark: ("row", f"row {k + 1}") for k, mark in enumerate(self.marks)}
         return EmbeddedModel(Tokens({**self.lab.format.parts, **marks}))
 
     def rows(self, clue: Clue) -> list:
+        """The rows that the book shows."""
         first = np.argsort(-clue.similarity, kind="stable")[:RETRIEVED]
         return [self.lab.catalog.services[i] for i in first]
 
     def prompt(self, clue: Clue) -> str:
+        """What is read before and with a question."""
         shown = zip(self.marks, self.rows(clue), strict=True)
         book = " ".join(f"{mark} {s.name[:50]} {s.place}" for mark, s in shown)
         return f"{book} {clue.prompt}"
 
     def completion(self, row: Dreamt) -> str | None:
+        """What a dream teaches to write; None where it teaches nothing."""
         chosen = row.example.chosen
         if not chosen.needs and (chosen.field or chosen.nothing_fits):
             return self.lab.format.encode(chosen)
@@ -152,9 +162,11 @@ class OpenBook(Facets):
         return " ".join(marks[:CITED_AT_MOST]) or None
 
     def right(self, row: Dreamt) -> set[str]:
+        """The ids of the rows that fit what a dream asks for."""
         return {s.id for s in self.lab.catalog.matching(row.example.chosen)}
 
     def answer(self, question: str, clue: Clue, completion: str) -> Answer:
+        """The answer that a completion means."""
         parts = completion.replace("><", "> <").replace("> ", ">\n").split("\n")
         if not any(p in self.marks for p in parts):
             answer = self.base.execute(question, completion, clue)
@@ -281,7 +293,9 @@ def main() -> None:
             found = scores(form, Decoder(start, model), asked, clues)
             said = figures(found)
             cells = [f"{m:.3f} [{low:.2f}, {high:.2f}]" for m, low, high in said.values()]
-            print(f"| {name} | {seed} | {' | '.join(cells)} | {len(rows)} | {tokens} | {took:.0f} |")
+            print(
+                f"| {name} | {seed} | {' | '.join(cells)} | {len(rows)} | {tokens} | {took:.0f} |"
+            )
             sys.stdout.flush()
             if options.json:
                 line = {

@@ -43,12 +43,13 @@ class BaseModel:
 
     def __init__(
         self,
-        decoder: Completing,
+        decoder: Completing | None,
         completion_format: CompletionFormat,
         catalog: Catalog,
         version: str,
         evidence: Reading,
     ) -> None:
+        """The parts of a base model; without a decoder it executes completions and makes none."""
         self.decoder = decoder
         self.format = completion_format
         self.catalog = catalog
@@ -63,7 +64,7 @@ class BaseModel:
         they only speak for a row. A malformed completion gives an answer that cites nothing and
         is not `well_formed`. `seconds` is the batch's time shared out.
         """
-        if not questions:
+        if not questions or self.decoder is None:
             return []
         started = time.perf_counter()
         clues = self.evidence.read(questions)

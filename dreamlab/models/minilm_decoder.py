@@ -184,15 +184,20 @@ class EmbeddedModel:
         return [self.tokenizer.decode([i for i in ids if i != self.end]) for ids in written]
 
     def sample(
-        self, model: Any, questions: Sequence[str], temperature: float = 1.0
+        self, model: Any, questions: Sequence[str], times: int = 1, temperature: float = 1.0
     ) -> list[list[int]]:
-        """A completion of each question drawn at random, as token ids, the end token last.
+        """Completions drawn at random, `times` for each question in turn, as token ids, the end
+        token last.
 
-        It holds what `complete` may write. Drawn by torch's own generator: `torch.manual_seed`
-        and the same questions give the same completions.
+        They hold what `complete` may write. Drawn by torch's own generator: `torch.manual_seed`
+        and the same questions give the same completions. Each question is read once.
         """
         prompts = [self.prompt(question) for question in questions]
-        return by_length(prompts, BATCH, partial(self._write, model, partial(_drawn, temperature)))
+        draw = partial(_drawn, temperature)
+        found: list[list[int]] = []
+        for begin in range(0, len(prompts), BATCH):
+            found += self._write(model, draw, prompts[begin : begin + BATCH], times)
+        return found
 
     def writable(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         """What may be written after each prompt, its own parts, `<none>` and the end: True there,
@@ -209,8 +214,9 @@ class EmbeddedModel:
         model: Any,
         choose: Callable[[torch.Tensor], torch.Tensor],
         prompts: Sequence[list[int]],
+        times: int = 1,
     ) -> list[list[int]]:
-        """A completion of each prompt, whose tokens `choose` takes from scores [B, vocabulary]."""
+        """Completions of each prompt, whose tokens `choose` takes from scores [B, vocabulary]."""
         import torch
 
         lengths = [len(prompt) for prompt in prompts]
@@ -219,12 +225,14 @@ class EmbeddedModel:
         for i, prompt in enumerate(prompts):
             ids[i, size - len(prompt) :] = torch.tensor(prompt)
         mask, positions = _layout(lengths, lengths)
-        seen = ids != self.tokenizer.pad_token_id
-        allowed = self.writable(prompts)
-        asked, copied = ids.to(model.device), self._is_part(ids).to(model.device)
+        parts = torch.tensor(self.part_ids)
+        allowed = self.writable(prompts)[:, parts].repeat_interleave(times, 0)
+        asked = ids.repeat_interleave(times, 0)
+        seen = asked != self.tokenizer.pad_token_id
+        asked, copied = asked.to(model.device), self._is_part(asked).to(model.device)
         read = None
-        written: list[list[int]] = [[] for _ in prompts]
-        going = set(range(len(prompts)))
+        written: list[list[int]] = [[] for _ in range(len(prompts) * times)]
+        going = set(range(len(written)))
         cache = None
         for step in range(NEW_TOKENS):
             output = model(
@@ -236,12 +244,15 @@ class EmbeddedModel:
                 logits_to_keep=1,
                 output_hidden_states=True,
             )
-            cache = output.past_key_values
-            states = output.hidden_states[-1]
-            read = states if read is None else read
+            cache, states = output.past_key_values, output.hidden_states[-1]
+            logits = output.logits.float()
+            if read is None:  # a prompt is read once, however often it is completed
+                cache.batch_repeat_interleave(times)
+                logits, states = (x.repeat_interleave(times, 0) for x in (logits, states))
+                read = states
             pointed = self._pointed(model, states[:, -1:], read, asked, copied)
-            scores = (output.logits.float() + pointed)[:, -1].cpu()
-            ids = choose(scores.masked_fill(~allowed, -torch.inf))[:, None]
+            scores = (logits + pointed)[:, -1].cpu()[:, parts]
+            ids = parts[choose(scores.masked_fill(~allowed, -torch.inf))][:, None]
             for i in sorted(going):
                 token = int(ids[i, 0])
                 written[i].append(token)
@@ -251,7 +262,7 @@ class EmbeddedModel:
                 break
             seen = torch.cat([seen, torch.ones_like(ids, dtype=torch.bool)], dim=1)
             mask = seen[:, None, None]
-            positions = torch.tensor([[n + step] for n in lengths])
+            positions = torch.tensor([[n + step] for n in lengths for _ in range(times)])
         return written
 
     def _start(self, completion_format: CompletionFormat) -> None:

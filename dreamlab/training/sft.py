@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreamlab.models.decoder import StartModel
-from dreamlab.training.frame import Job, adapted_model, arguments, following
+from dreamlab.training.frame import Job, Trained, adapted_model, arguments, following
 from dreamlab.training.order import BATCH, batches
 
 
-def supervised(job: Job) -> Any:
-    """A TRL trainer over rows with a `prompt` and its `completion`."""
+def supervised(job: Job, before: Trained | None = None) -> Any:
+    """A TRL trainer over rows with a `prompt` and its `completion`, after the stage `before`."""
     model = adapted_model(job)
     encoded = [_encoded(job.start, row) for row in job.rows]
     order = batches([len(e["input_ids"]) for e in encoded], job.settings.training_epochs, job.seed)
@@ -21,7 +21,7 @@ def supervised(job: Job) -> Any:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    base: Any = following(SFTTrainer, job)
+    base: Any = following(SFTTrainer, job, before)
 
     class Trainer(base):
         """TRL's trainer with the start model's own loss."""
