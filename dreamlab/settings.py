@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the LoRA adapter."""
 
+    training_precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    """What training multiplies in; `auto` is bfloat16 where the GPU or CPU has units for it."""
+
     max_loss_share: Share = 0.2
     """Share of the champion's right answers that a challenger may lose."""
 

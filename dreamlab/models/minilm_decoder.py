@@ -10,7 +10,7 @@ and combinations that no example had. No adapter is loaded or trained here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,15 @@ class EmbeddedModel:
             "labels": labels,
             "copied": copied,
         }
+
+    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+        """`loss` as a function of a batch, written out for a model in its adapter.
+
+        `half`: multiply in bfloat16.
+        """
+        from dreamlab.models.minilm_pass import TrainingPass
+
+        return TrainingPass(model, self.part_ids, POINTER, half).loss
 
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean cross-entropy over the completions' tokens; prompts and padding do not count."""
