@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     tokens to prefer it to what it wrote wrongly itself (`dpo`) or to write what the check rewards
     (`grpo`)."""
 
+    training_precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    """What training multiplies in; `auto` is bfloat16 where the GPU or CPU has units for it."""
+
     max_loss_share: Share = 0.2
     """Share of the champion's right answers that a challenger may lose."""
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.ranking import first_of_each, rank
+from dreamlab.errors import ModelError
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.evidence import Clue
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Service
@@ -63,9 +64,14 @@ class BaseModel:
         it completed, only rows that fit are cited, the likest first; where they are its guess,
         they only speak for a row. A malformed completion gives an answer that cites nothing and
         is not `well_formed`. `seconds` is the batch's time shared out.
+
+        Raises:
+            ModelError: there is no decoder.
         """
-        if not questions or self.decoder is None:
+        if not questions:
             return []
+        if self.decoder is None:
+            raise ModelError("this base model executes completions and has no decoder to make any")
         started = time.perf_counter()
         clues = self.evidence.read(questions)
         completions = self.decoder.complete([clue.prompt for clue in clues])

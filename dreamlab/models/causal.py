@@ -8,7 +8,7 @@ with a model is run. No adapter is loaded or trained here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,10 @@ class TextModel:
             mask[i, : len(tokens)] = 1
             labels[i, p : len(tokens)] = tokens[p:]
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+        """`loss` as a function of a batch, for a model in its adapter."""
+        return partial(self.loss, model)
 
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean cross-entropy over the completions' tokens; prompts and padding do not count."""

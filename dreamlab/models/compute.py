@@ -34,6 +34,17 @@ def load_torch(threads: int) -> Any:
     return torch
 
 
+def multiplies_bfloat16(torch: Any, device: str) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware of their own.
+
+    On a CPU that means AMX: where bfloat16 is only a storage format, it is slower than float32.
+    """
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(device == "cpu" and torch.backends.mkldnn.is_available() and amx and amx())
+
+
 @contextmanager
 def one_thread(torch: Any, threads: int) -> Iterator[None]:
     """Compute on the calling thread alone, then on `threads` again.

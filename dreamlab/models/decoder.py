@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,6 +48,12 @@ class StartModel(Protocol):
 
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """A training batch of rows with `input_ids` and the length of their `prompt`."""
+
+    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+        """`loss` as a function of a batch, the fastest there is, for a model in its adapter.
+
+        `half`: whether it may multiply in bfloat16.
+        """
 
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean cross-entropy over the completions' tokens."""

@@ -122,6 +122,15 @@ class EmbeddedModel:
             "copied": copied,
         }
 
+    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+        """`loss` as a function of a batch, written out for a model in its adapter.
+
+        `half`: multiply in bfloat16.
+        """
+        from dreamlab.models.minilm_pass import TrainingPass
+
+        return TrainingPass(model, self.part_ids, POINTER, half).loss
+
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean cross-entropy over the completions' tokens; prompts and padding do not count."""
         import torch

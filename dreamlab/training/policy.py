@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from dreamlab.errors import TrainingError
 from dreamlab.files import write_atomic
 from dreamlab.models.decoder import CARD
-from dreamlab.models.minilm_decoder import IGNORED, EmbeddedModel
-from dreamlab.training.frame import Job, Reward, Trained, finished, plan_of, run
+from dreamlab.models.minilm_decoder import IGNORED, POINTER, EmbeddedModel
+from dreamlab.training.frame import Job, Reward, Trained, finished, half, plan_of, run
 from dreamlab.training.sft import supervised
 
 if TYPE_CHECKING:
@@ -137,10 +137,13 @@ class Pointing:
     those of what the model may write, as it is decoded.
     """
 
-    def __init__(self, start: EmbeddedModel, model: Any, temperature: float = 1.0) -> None:
+    def __init__(
+        self, start: EmbeddedModel, model: Any, temperature: float = 1.0, half: bool = False
+    ) -> None:
         self.start = start
         self.model = model
         self.temperature = temperature
+        self.half = half
 
     def __call__(
         self,
@@ -162,11 +165,10 @@ class Pointing:
             prompts.append(prompt)
         device = input_ids.device
         batch = {name: value.to(device) for name, value in self.start.collate(rows).items()}
-        learnt = batch["labels"] != IGNORED
-        scores = self.start.logits(self.model, batch)[learnt] / self.temperature
-        counts = learnt.sum(-1)
+        scores, chosen = self._logits(batch)
+        scores = scores / self.temperature
+        counts = (batch["labels"] != IGNORED).sum(-1)
         allowed = self.start.writable(prompts).to(device).repeat_interleave(counts, dim=0)
-        chosen = batch["labels"][learnt]
         # What stands in a pair but could not have been written keeps its odds finite.
         allowed[torch.arange(len(chosen)), chosen] = True
         odds = scores.masked_fill(~allowed, -torch.inf).log_softmax(-1)
@@ -182,11 +184,27 @@ class Pointing:
             **{name: _placed(value, where)[:, 1:] for name, value in told.items()}, aux_loss=None
         )
 
+    def _logits(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits of every label [N, vocabulary], and the labels [N]."""
+        from peft import PeftModel
+
+        from dreamlab.models.minilm_pass import TrainingPass
+
+        if isinstance(self.model, PeftModel):
+            passing = TrainingPass(
+                self.model, self.start.part_ids, POINTER, self.half, dropout=False
+            )
+            return passing.logits(batch)
+        learnt = batch["labels"] != IGNORED
+        return self.start.logits(self.model, batch)[learnt], batch["labels"][learnt]
+
 
 def as_called(job: Job, model: Any, temperature: float = 1.0) -> Any:
     """The model as TRL shall call it."""
     start = job.start
-    return Pointing(start, model, temperature) if isinstance(start, EmbeddedModel) else model
+    if not isinstance(start, EmbeddedModel):
+        return model
+    return Pointing(start, model, temperature, half(job.settings))
 
 
 def _placed(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:

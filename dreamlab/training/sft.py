@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreamlab.models.decoder import StartModel
-from dreamlab.training.frame import Job, Trained, adapted_model, arguments, following
+from dreamlab.training.frame import Job, Trained, adapted_model, arguments, following, half
 from dreamlab.training.order import BATCH, batches
 
 
 def supervised(job: Job, before: Trained | None = None) -> Any:
     """A TRL trainer over rows with a `prompt` and its `completion`, after the stage `before`."""
-    model = adapted_model(job)
+    adapted = adapted_model(job)
+    loss = job.start.pass_of(adapted, half(job.settings))
     encoded = [_encoded(job.start, row) for row in job.rows]
     order = batches([len(e["input_ids"]) for e in encoded], job.settings.training_epochs, job.seed)
     common = arguments(job, math.ceil(len(order) / BATCH))
@@ -35,10 +36,11 @@ def supervised(job: Job, before: Trained | None = None) -> Any:
         ) -> torch.Tensor:
             # TRL's fused head would skip what lies between the encoder and the output rows.
             self.tokens_seen += int(inputs["input_ids"].numel())
-            return job.start.loss(model, inputs)
+            # Several processes average gradients in the wrapper that the written-out pass skips.
+            return loss(inputs) if model is adapted else job.start.loss(model, inputs)
 
     return Trainer(
-        model=model,
+        model=adapted,
         args=SFTConfig(
             **common,
             train_sampling_strategy="sequential",
