@@ -7,6 +7,7 @@ train on what that adapter itself writes, judged by a reward. Which loss is mini
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 SHARE = 0.25
 """Share of a training's tokens that come after supervised fine-tuning."""
-
-DRAWN_ROWS = 400
-"""Rows, of those to train on, whose completions are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,8 @@ def drawn(job: Job, model: Any, times: int) -> list[Draw]:
     from transformers import set_seed
 
     set_seed(job.seed)
-    count = min(DRAWN_ROWS, len(job.rows))
+    # As many rows as supervised fine-tuning would have learnt instead.
+    count = min(len(job.rows), math.ceil(len(job.rows) * job.settings.training_epochs * SHARE))
     chosen = sorted(Random(job.seed).sample(range(len(job.rows)), count))
     prompts = [str(job.rows[i]["prompt"]) for i in chosen for _ in range(times)]
     expected = [str(job.rows[i]["completion"]) for i in chosen for _ in range(times)]

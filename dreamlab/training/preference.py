@@ -35,7 +35,7 @@ SFT_WEIGHT = 0.5
 RATE = 0.1
 """Peak learning rate, as a share of the setting's."""
 
-DRAWS, PASSES = 4, 4
+DRAWS, PASSES = 3, 4
 """Completions drawn of a row to find wrong ones, and passes over the pairs at most."""
 
 
@@ -56,6 +56,7 @@ def preferred(job: Job) -> Any:
     sizes = [2 * len(r["prompt_ids"]) + len(r["chosen_ids"] + r["rejected_ids"]) for r in rows]
     passes = min(PASSES, budget(job) / sum(sizes))
     order = batches(sizes, passes, job.seed, BATCH // 2)
+    used = sorted(set(order))
     common = arguments(job, math.ceil(len(order) / (BATCH // 2)))
     common["per_device_train_batch_size"] = BATCH // 2
     common["learning_rate"] *= RATE
@@ -109,10 +110,10 @@ def preferred(job: Job) -> Any:
             disable_dropout=True,
             precompute_ref_log_probs=True,
         ),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list([rows[i] for i in used]),
         processing_class=job.start.tokenizer,
     )
-    trainer.train_dataset = trainer.train_dataset.select(order)
+    trainer.train_dataset = trainer.train_dataset.select([used.index(i) for i in order])
     model.delete_adapter("ref")  # its odds are known now; saved beside the other it would mislead
     return trainer
 

@@ -33,7 +33,7 @@ GROUP, PROMPTS = 8, 4
 RATE = 0.1
 """Peak learning rate, as a share of the setting's."""
 
-DRAWS = 4
+DRAWS = 3
 """Completions drawn of a row to see whether there is something to learn."""
 
 NEW_TOKENS = 64
