@@ -92,7 +92,18 @@ def measure(name: str, find: Find, questions: Sequence[Question], others: Sequen
             plain[question.part] += 1
             false[question.part] += bool(found)
     print(f"\n{name}\n\n| masked | seen | unseen |\n|---|---|---|")
-    for kind in ("name", "name, en", "name, es", "phone", "email", "ssn", "case", "all"):
+    for kind in (
+        "name",
+        "name, en",
+        "name, es",
+        "phone",
+        "email",
+        "ssn",
+        "case",
+        "address",
+        "birth",
+        "all",
+    ):
         cells = (f"{hit[kind, part]} of {total[kind, part]}" for part in PARTS)
         print(f"| {kind} | {' | '.join(cells)} |")
     cells = (f"{false[part]} of {plain[part]}" for part in PARTS)

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from dreamlab.errors import StorageError
-from dreamlab.records import Experience, Hearing, Memory, Referral, Task, deaf
+from dreamlab.records import Arm, Experience, Hearing, Memory, Referral, Task, deaf
 from dreamlab.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -56,10 +56,12 @@ class Lab:
     Args:
         settings: what this place is like.
         clock: returns the present as an aware datetime; tests give their own.
+        arm: the arm of an experiment that it lives; a lab that serves people lives none.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = _utc_now) -> None:
+    def __init__(self, settings: Settings, clock: Clock = _utc_now, arm: Arm | None = None) -> None:
         self.settings = settings
+        self.arm = arm or Arm()
         self.now = clock
         self.progress: Progress = _silent
         self._bases = lru_cache(maxsize=2)(self._load_base)
@@ -189,8 +191,16 @@ class Lab:
             if champion is None:
                 return None
             version = str(champion.number)
+        return self.version(version)
+
+    def version(self, number: str) -> BaseModel:
+        """The registered base model of that number; the latest two are kept in memory.
+
+        Raises:
+            RegistryError: the version is missing or its files are damaged.
+        """
         with self._loading:
-            return self._bases(version)
+            return self._bases(number)
 
     def _load_base(self, version: str) -> BaseModel:
         return self.base_from(self.adapter(int(version)), version)

@@ -371,7 +371,8 @@ class Verdict:
     `difference` is the mean F1 difference challenger minus champion over `questions` pairs and
     `interval` its 95 % bootstrap interval; `p_value` is McNemar's exact one on right/wrong;
     `detectable` the smallest difference in the share of right answers that the gate could have
-    seen at this size. `reasons` are codes with their figures: why not, or why.
+    seen at this size. `reasons` are codes with their figures: why not, or why. A challenger that
+    did not pass is `tied` when nothing spoke against it but that it was not better beyond chance.
     """
 
     passed: bool
@@ -381,6 +382,28 @@ class Verdict:
     interval: tuple[float, float] = (0.0, 0.0)
     p_value: float = 1.0
     detectable: float = 0.0
+    tied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One arm of an experiment: what is different in a lab that lives it; by default nothing.
+
+    `strategy` chooses its dreams (empty: the setting's). With `asked` it does not dream: its tasks
+    are as people put them and carry no known answer. Without `replayed` it trains on new examples
+    alone; without `accumulated` each version starts from the untouched model as well; without
+    `checked` every answer of the team is learnt from; without `gated` every challenger is
+    registered. `errs` is the share of tasks that its team gets wrong on purpose, in [0, 1].
+    """
+
+    name: str = ""
+    strategy: str = ""
+    asked: bool = False
+    replayed: bool = True
+    accumulated: bool = True
+    checked: bool = True
+    gated: bool = True
+    errs: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,13 +430,15 @@ class Training:
     """One training, fixed on disk before it starts, so that a killed one resumes.
 
     `key` is the night it belongs to. `new` examples were learnt since the parent version was
-    trained, `replayed` ones before. `dataset` is the sha256 of the exported file. `skipped` says
-    why no training starts; empty when one does.
+    trained, `replayed` ones before. `start` is the key of an earlier challenger of the same parent
+    whose adapter the training goes on from; empty: from the parent's own. `dataset` is the sha256
+    of the exported file. `skipped` says why no training starts; empty when one does.
     """
 
     key: str
     seed: int = 0
     parent: str = ""
+    start: str = ""
     new: int = 0
     replayed: int = 0
     dataset: str = ""

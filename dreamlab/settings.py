@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     dream_task_count: Annotated[int, Field(ge=1, le=10_000)] = 120
     """Dreams a night."""
 
-    dream_strategy: Literal["breadth", "random", "weakness"] = "weakness"
+    dream_strategy: Literal["curriculum", "breadth", "random"] = "curriculum"
     """How dreams are chosen when the run does not say."""
 
     late_runs: Literal["latest", "skip"] = "latest"
@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     training_epochs: Annotated[float, Field(gt=0, le=1000)] = 4
     """Passes over the training set of one fine-tuning, with each example in several wordings."""
 
+    training_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens that one fine-tuning reads; 0 means as many as `training_epochs` passes come to."""
+
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of the adapter."""
 
@@ -115,13 +118,17 @@ class Settings(BaseSettings):
     max_loss_share: Share = 0.2
     """Share of the champion's right answers that a challenger may lose."""
 
+    score_team: bool = True
+    """Whether a training scores the whole team as well; it is what people meet, and two thirds of
+    an evaluation's time."""
+
     remember_questions: bool = False
     """Whether questions that people ask are kept in memory, where dreams imitate their wording.
     Off by default: masking finds most personal data in them, not all (docs/privacy.md)."""
 
     mask_questions: bool = True
-    """Whether names, phone numbers, e-mail addresses, social security and case numbers are masked
-    in what people ask before it is kept anywhere."""
+    """Whether names, phone numbers, addresses, dates of birth, social security and case numbers are
+    masked in what people ask before it is kept anywhere."""
 
     keep_questions_days: Annotated[int, Field(ge=0)] = 90
     """Days after which questions that people asked are forgotten, at the end of a night; 0 means

@@ -14,7 +14,7 @@ from dreamlab.records import NightReport
 @runs.told(tasks.current_lab, report.night_ending, nightly="dreaming")
 def dream_session(
     count: Annotated[int, Field(ge=1, le=10_000)] | None = None,
-    strategy: Literal["weakness", "breadth", "random"] | None = None,
+    strategy: Literal["curriculum", "breadth", "random"] | None = None,
     need: str = "",
     group: str = "",
     seed: int | None = None,
@@ -25,7 +25,7 @@ def dream_session(
 
     Args:
         count: dreams to plan; empty means the setting dream_task_count.
-        strategy: weakness, breadth or random; empty means the setting dream_strategy.
+        strategy: curriculum, breadth or random; empty means the setting dream_strategy.
         need: dream of this need only, such as food; `dreamlab directory facets` lists them.
         group: dream of this group only, such as seniors.
         seed: reproduces a night; empty means one derived from its date.

@@ -164,8 +164,7 @@ def _key(model: ChatModel, request: Prompt, kind: type[Structured]) -> str:
         model.endpoint.url,
         model.endpoint.model,
         model.max_tokens,
-        request.system,
-        request.user,
+        *request.unmarked,
         kind.model_json_schema(),
     ]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

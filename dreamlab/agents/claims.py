@@ -39,6 +39,13 @@ _END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:St|Dr|Mr|No|Co)\.)(?<!\b[ap
 _LATE = re.compile(r"([.!?])[ \t]*((?:\[[^\[\]]+\][ \t]*)+)")
 """A citation after the full stop of its sentence."""
 
+LINK = re.compile(r"https?:|www\.|@|\b[\w-]+\.(?:com|org|net|gov|edu|us|info|io)\b", re.IGNORECASE)
+LONG = 7
+"""Digits from which a number is one to call: a model writes none, the rows' are printed."""
+
+ABOUT_ONE = 2
+"""Sentences that may be written about one service."""
+
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -76,6 +83,25 @@ def check(
         if sentences:
             kept.append(" ".join(sentences))
     return Checked("\n".join(kept), tuple(cut), tuple(dict.fromkeys(cited)))
+
+
+def about(text: str, row: Service, helpline: str = "") -> Checked:
+    """What may be said of one service: the first sentences that its row bears out, each with the
+    row's id as its citation. What names an address on the net, or a number to call other than the
+    helpline's, is cut whatever the row says."""
+    said = " ".join(CITATION.sub("", text).split())
+    kept: list[str] = []
+    cut: list[str] = []
+    for sentence in filter(None, _END.split(said)):
+        claim = _tidy(sentence).rstrip(" .!")
+        contact = LINK.search(claim) or any(
+            len(number) >= LONG for number in numbers_in(claim) - numbers_in(helpline)
+        )
+        if contact or not borne_out(f"{claim} [this].", {"this": row}, helpline):
+            cut.append(sentence)
+        elif len(kept) < ABOUT_ONE:
+            kept.append(f"{claim} [{row.id}].")
+    return Checked(" ".join(kept), tuple(cut), (row.id,) if kept else ())
 
 
 def borne_out(sentence: str, rows: Mapping[str, Service], helpline: str = "") -> bool:

@@ -41,29 +41,31 @@ class Structured(BaseModel):
 
 
 class ExpertReply(Structured):
-    """What an expert would cite, or words to search the directory for once more."""
-
-    search: Line
-    service_ids: Lines
-    reason: Line
-
-
-class LeadReply(Structured):
-    """What the lead understood, what it cites, and the answer in its words."""
+    """What an expert understood, and words to search the directory for."""
 
     needs: Lines
     groups: Lines
-    place: Line
+    words: Line
+
+
+class LeadReply(Structured):
+    """What the lead understood: facets, the fact asked for, or that nothing can fit."""
+
+    needs: Lines
+    groups: Lines
     field: Field
     nothing_fits: bool
-    service_ids: Lines
-    text: Text
+
+
+class WrittenReply(Structured):
+    """What the lead writes to the caller about one service."""
+
+    text: Line
 
 
 class OpenReply(Structured):
-    """An idea in words, with the services that it builds on."""
+    """An idea in words, around citations of the services that it builds on."""
 
-    service_ids: Lines
     text: Text
 
 

@@ -1,37 +1,46 @@
-"""The roles as language models, over what the offline team has found for the same question.
+"""The roles as language models, around the lab's own search.
 
-Experts and lead are shown rows and memories that the lab looked up, and choose among them; what the
-lead writes is checked against the rows it cites. Whatever goes wrong with a role's model, that
-role's offline answer stands and says so. Names, numbers and hours of the cited rows are rendered
-from the rows, as ever.
+A question is worked on in three steps, and each is shown only what it may depend on. *Reading*:
+experts and lead see the question and the directory's vocabulary, and say what is meant. *Citing*:
+the lab's search executes that; no model takes part. *Writing*: the lead sees the question and one
+cited row at a time, and writes about that one. So no row, and no memory, can speak for or against
+another. Whatever goes wrong with a role's model, that role's offline answer stands and says so.
+Names, numbers and hours of the cited rows are rendered from the rows, as ever.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
-from dreamlab.agents import claims
+from dreamlab.agents import claims, showing
 from dreamlab.agents.asking import Models, Occasion, added
 from dreamlab.agents.experts import Recall
 from dreamlab.agents.lead import Decision
-from dreamlab.agents.prompting import Prompt, prompt
-from dreamlab.agents.replies import ExpertReply, JudgeReply, LeadReply, OpenReply, ReflectionReply
+from dreamlab.agents.prompting import prompt
+from dreamlab.agents.replies import (
+    ExpertReply,
+    JudgeReply,
+    LeadReply,
+    OpenReply,
+    ReflectionReply,
+    WrittenReply,
+)
 from dreamlab.agents.screening import harmless, suspicious
+from dreamlab.agents.tools import SHOWN, Findings, Tools
 from dreamlab.agents.understanding import Reading
-from dreamlab.directory.catalog import Catalog
 from dreamlab.errors import LanguageModelError
 from dreamlab.records import (
     CITED_AT_MOST,
     PASSED,
     Answer,
     Hearing,
+    Memory,
     ModelUse,
     Referral,
     Role,
@@ -39,68 +48,50 @@ from dreamlab.records import (
     Task,
 )
 
-"""Told of each role's answer as soon as it is there."""
-
 log = logging.getLogger(__name__)
 
 EXPERTS: Mapping[Role, tuple[str, str]] = MappingProxyType(
     {
         Role.RESOURCE: (
             "resource specialist",
-            "You know what the directory lists for a need, a group and a place.",
+            "You know what the directory lists for a need and a group.",
         ),
         Role.SEARCH: (
             "search specialist",
-            "You find services by what a question means, and remember what helped before.",
+            "You find services by what a question means, whatever its words.",
         ),
         Role.RECOMMENDATION: (
             "recommendation specialist",
-            "You weigh who a service is for, where it is, when it is open and what it costs.",
+            "You weigh who a service is for, when it is open, what it costs and how to get there.",
         ),
     }
 )
-ONCE_MORE, NO_MORE = (
-    "You may do so once.",
-    "You have searched already: leave it empty and choose.",
-)
-SHOWN, PROPOSED = 8, 10
-"""Rows that an expert and the lead are shown."""
+WRITTEN = 3
+"""Cited rows that the lead writes about, the first ones; all are printed."""
 
-MEMORIES = 4
-COLUMNS = (
-    "name",
-    "organization",
-    "needs",
-    "groups",
-    "place",
-    "description",
-    "eligibility",
-    "hours",
-    "fees",
-    "how_to_apply",
-)
-"""What of a row a model is shown: addresses and phone numbers are rendered, not written."""
+MEMORIES = 8
+"""Memories whose facets a reading role is told."""
 
 NOT_ASKED = ("script", "unclear", "elsewhere")
-"""Problems of a question that the offline lead decides alone: there is nothing to choose from."""
-
-NOTHING = "(nothing)"
+"""Problems of a question that the offline lead decides alone: there is nothing to understand."""
 
 
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What the offline team has on one question: its answers (the team's first), the reading,
-    whether that is plain, the decision, and the rows each expert would look at, best first."""
+@dataclass(frozen=True)
+class Heard:
+    """What an expert's model understood: its answer, and the words that it searched with."""
 
-    answers: tuple[Answer, ...]
-    reading: Reading
-    plain: bool
-    decision: Decision
-    rows: Mapping[Role, Sequence[str]]
+    answer: Answer
+    words: str = ""
 
-    def of(self, role: Role) -> Answer:
-        """The offline answer of a role."""
-        return next(answer for answer in self.answers if answer.role == role)
+
+@dataclass(frozen=True)
+class Written:
+    """What is said of one cited row, what it took, and why nothing is if so."""
+
+    id: str
+    said: claims.Checked
+    use: ModelUse
+    problem: str = ""
 
 
 class Roundtable:
@@ -108,21 +99,13 @@ class Roundtable:
 
     Args:
         models: the language models by role.
-        catalog: the directory.
+        tools: the lab's search.
         recall: `recall(text, limit=n)` gives memories, best first; None for none.
-        look_up: the ids of the rows that the lab's own search finds for some words, best first.
-        show: renders a referral's rows; see `render.py`.
         crew: let CrewAI call the roles; see `crew.py`.
     """
 
     def __init__(
-        self,
-        models: Models,
-        catalog: Catalog,
-        recall: Recall | None,
-        look_up: Callable[[str], Sequence[str]],
-        show: Callable[[Referral, Reading, Decision], str],
-        crew: bool = False,
+        self, models: Models, tools: Tools, recall: Recall | None = None, crew: bool = False
     ) -> None:
         if crew:
             from dreamlab.agents.crew import require
@@ -130,8 +113,8 @@ class Roundtable:
             require()
         self.crew = crew
         self.models = models
-        self.catalog = catalog
-        self._recall, self._look_up, self._show = recall, look_up, show
+        self.tools = tools
+        self._recall = recall
 
     # A question
 
@@ -146,62 +129,49 @@ class Roundtable:
             return self._offline(found, "screened")
         if found.decision.problem in NOT_ASKED:
             return self._offline(found, "not_asked")
-        memories = self._remembered(task.question)
         confer = self._in_a_crew if self.crew else self._among_themselves
-        experts, (lead, text) = confer(task, found, memories, occasion, hear)
+        experts, (lead, text) = confer(task, found, occasion, hear)
         hear(lead)
         team = self._concluded(found, lead, text, experts)
         return (team, lead, *experts, *base)
 
     def _among_themselves(
-        self,
-        task: Task,
-        found: Findings,
-        memories: Sequence[str],
-        occasion: Occasion,
-        hear: Hearing,
+        self, task: Task, found: Findings, occasion: Occasion, hear: Hearing
     ) -> tuple[list[Answer], tuple[Answer, str]]:
         """The experts speak at the same time, then the lead."""
         with ThreadPoolExecutor(len(EXPERTS)) as pool:
-            asked = [
-                pool.submit(self.expert, role, task, found, memories, occasion) for role in EXPERTS
-            ]
+            asked = [pool.submit(self.expert, role, task, found, occasion) for role in EXPERTS]
             experts = []
             for one in asked:
                 experts.append(one.result())
-                hear(experts[-1])
-        return experts, self._led(task, found, experts, memories, occasion)
+                hear(experts[-1].answer)
+        return [e.answer for e in experts], self._led(task, found, experts, occasion)
 
     def _in_a_crew(
-        self,
-        task: Task,
-        found: Findings,
-        memories: Sequence[str],
-        occasion: Occasion,
-        hear: Hearing,
+        self, task: Task, found: Findings, occasion: Occasion, hear: Hearing
     ) -> tuple[list[Answer], tuple[Answer, str]]:
         """The same, in the order that CrewAI calls them; whom it does not call answers offline."""
         from dreamlab.agents.crew import confer
 
-        said: dict[Role, Answer] = {}
+        said: dict[Role, Heard] = {}
         led: list[tuple[Answer, str]] = []
 
         def expert(role: Role) -> None:
-            said[role] = self.expert(role, task, found, memories, occasion)
-            hear(said[role])
+            said[role] = self.expert(role, task, found, occasion)
+            hear(said[role].answer)
 
-        def heard() -> list[Answer]:
-            return [said.get(role) or self._silent(found, role) for role in EXPERTS]
+        def heard() -> list[Heard]:
+            return [said.get(role) or Heard(self._silent(found, role)) for role in EXPERTS]
 
         def lead() -> None:
-            led.append(self._led(task, found, heard(), memories, occasion))
+            led.append(self._led(task, found, heard(), occasion))
 
         try:
             confer({str(role): partial(expert, role) for role in EXPERTS}, lead)
         except Exception as error:  # CrewAI's own, which have no common class
             log.warning("CrewAI failed: %s", type(error).__name__)
         offline = (self._silent(found, Role.LEAD), found.answers[0].text)
-        return heard(), led[0] if led else offline
+        return [h.answer for h in heard()], led[0] if led else offline
 
     def _silent(self, found: Findings, role: Role) -> Answer:
         """The offline answer of a role that was not called."""
@@ -211,48 +181,40 @@ class Roundtable:
         model = self.models.by_role[kind].endpoint.model
         return _marked(found.of(role), ModelUse(model, fallback="not_called"))
 
-    def expert(
-        self, role: Role, task: Task, found: Findings, memories: Sequence[str], occasion: Occasion
-    ) -> Answer:
-        """One expert's answer: a choice among its rows, after one more search at most."""
+    def expert(self, role: Role, task: Task, found: Findings, occasion: Occasion) -> Heard:
+        """What one expert understood, and what its search gives for that."""
         offline = found.of(role)
         if "expert" not in self.models.by_role:
-            return offline
+            return Heard(offline)
         started, meter = time.perf_counter(), self.models.meter("expert", occasion)
-        shown = self._rows(found.rows[role], SHOWN)
+        name, what = EXPERTS[role]
         try:
-            for searches in (ONCE_MORE, NO_MORE):
-                reply = self.models.ask(
-                    "expert",
-                    self._expert_prompt(role, task, shown, memories, searches),
-                    ExpertReply,
-                    lambda r: _unknown(r.service_ids, shown),  # noqa: B023
-                    meter,
-                    keep=occasion.keep,
-                )
-                words = reply.search.strip()
-                if not words or reply.service_ids or searches == NO_MORE or suspicious(words):
-                    break
-                shown = {**self._rows(self._look_up(words), SHOWN), **shown}
+            reply = self.models.ask(
+                "expert",
+                prompt("expert", self._material(task), role=name, task=what),
+                ExpertReply,
+                self._stray,
+                meter,
+                keep=occasion.keep,
+            )
         except LanguageModelError as failure:
-            return _marked(offline, replace(meter.use, fallback=failure.code))
-        ids = tuple(dict.fromkeys(reply.service_ids))[:CITED_AT_MOST]
-        reason = claims.check(reply.reason, shown, self.catalog.helpline)
-        return Answer(
+            return Heard(_marked(offline, replace(meter.use, fallback=failure.code)))
+        words = "" if suspicious(reply.words) else " ".join(reply.words.split())
+        searched = [words] if words else []
+        reading = self._heard(found, reply.needs, reply.groups, searched)
+        ids = self.tools.find(role, found, reading)
+        facets = ", ".join((*reading.needs, *reading.groups))
+        answer = Answer(
             role,
-            replace(offline.referral, service_ids=ids),
-            notes=(reason.text,) if reason.text else (),
+            Referral(reading.needs, reading.groups, reading.place, service_ids=ids),
+            notes=tuple(f"{k}: {v}" for k, v in (("reads", facets), ("looks for", words)) if v),
             seconds=offline.seconds + time.perf_counter() - started,
-            use=replace(meter.use, cut=len(reason.cut)),
+            use=meter.use,
         )
+        return Heard(answer, words)
 
     def _led(
-        self,
-        task: Task,
-        found: Findings,
-        experts: Sequence[Answer],
-        memories: Sequence[str],
-        occasion: Occasion,
+        self, task: Task, found: Findings, experts: Sequence[Heard], occasion: Occasion
     ) -> tuple[Answer, str]:
         """The lead's answer, and the text of the team's."""
         offline = found.answers[0]
@@ -260,33 +222,83 @@ class Roundtable:
         if "lead" not in self.models.by_role:
             return own, offline.text
         started, meter = time.perf_counter(), self.models.meter("lead", occasion)
-        shown = self._rows(_proposed(offline, experts, found), PROPOSED)
         try:
             reply = self.models.ask(
                 "lead",
-                self._lead_prompt(task, found, experts, memories, shown),
+                prompt("lead", self._material(task, experts)),
                 LeadReply,
-                lambda r: self._wrong(r, found, shown),
+                lambda r: self._stray(r) or self._contradiction(r, found),
                 meter,
                 keep=occasion.keep,
             )
-            cited = {id_: shown[id_] for id_ in reply.service_ids}
-            checked = claims.check(reply.text, cited, self.catalog.helpline)
-            if not checked.cited and not reply.nothing_fits:
-                raise LanguageModelError("unsupported", "nothing that it wrote is borne out")
         except LanguageModelError as failure:
             return _marked(own, replace(meter.use, fallback=failure.code)), offline.text
-        referral = _referral(reply, found)
-        rows = self._show(referral, found.reading, found.decision)
+        reading, decision = self._decided(found, reply, experts)
+        written = self._written(task, reading, decision, occasion)
+        cut = [sentence for one in written for sentence in one.said.cut]
         lead = Answer(
             Role.LEAD,
-            referral,
-            nearest=found.decision.nearest if referral.nothing_fits else (),
-            notes=tuple(f"cut: {sentence}" for sentence in checked.cut),
+            decision.referral,
+            nearest=decision.nearest,
+            notes=(*decision.notes, *(f"cut: {s}" for s in cut), *(_unwritten(written))),
             seconds=own.seconds + time.perf_counter() - started,
-            use=replace(meter.use, cut=len(checked.cut)),
+            use=added([meter.use, *(one.use for one in written)], cut=len(cut)),
         )
-        return lead, f"{checked.text}\n\n{rows}".strip()
+        prose = "\n".join(one.said.text for one in written if one.said.text)
+        rows = self.tools.show(reading, decision, ids=bool(prose))
+        return lead, f"{prose}\n\n{rows}".strip()
+
+    def _decided(
+        self, found: Findings, reply: LeadReply, experts: Sequence[Heard]
+    ) -> tuple[Reading, Decision]:
+        """What is cited: what the lab's own lead settles on for the reading of the roles."""
+        words = list(dict.fromkeys(heard.words for heard in experts if heard.words))
+        reading = self._heard(found, reply.needs, reply.groups, words)
+        if reply.field and reading.named:
+            reading = replace(reading, field=reply.field, field_score=1.0)
+        if reply.nothing_fits:
+            return reading, self.tools.refuse(found, reading)
+        return reading, self.tools.decide(found, reading)
+
+    def _heard(
+        self, found: Findings, needs: Sequence[str], groups: Sequence[str], words: Sequence[str]
+    ) -> Reading:
+        """The reading with what a role understood; what is plainly said has its facets already."""
+        if found.plain:
+            needs, groups = (), ()
+        return self.tools.heard(found.reading, needs, groups, words)
+
+    def _written(
+        self, task: Task, reading: Reading, decision: Decision, occasion: Occasion
+    ) -> list[Written]:
+        """What the lead writes about the first cited rows, each by itself. Nothing where a fact is
+        asked for or nothing is cited: the rendered text says it all."""
+        referral = decision.referral
+        ids = () if referral.field else referral.service_ids[:WRITTEN]
+        if not ids:
+            return []
+        with ThreadPoolExecutor(WRITTEN) as pool:
+            return list(pool.map(partial(self._about, task, reading, occasion), ids))
+
+    def _about(self, task: Task, reading: Reading, occasion: Occasion, id_: str) -> Written:
+        """What the lead writes about one row; a failure costs these sentences and no more: what a
+        row says must not decide whether the reading counts."""
+        meter, row = self.models.meter("lead", occasion), harmless(self.tools.catalog.get(id_))
+        language = "Spanish" if reading.language == "es" else "English"
+        shown = {"question": task.question, "row": showing.row(row)}
+        try:
+            reply = self.models.ask(
+                "lead",
+                prompt("write", shown, language=language),
+                WrittenReply,
+                lambda r: "" if r.text.strip() else "text is empty",
+                meter,
+                keep=occasion.keep,
+            )
+        except LanguageModelError as failure:
+            return Written(id_, claims.Checked(""), meter.use, failure.code)
+        said = claims.about(reply.text, row, self.tools.catalog.helpline)
+        return Written(id_, said, meter.use, "" if said.text else "unsupported")
 
     def _concluded(
         self, found: Findings, lead: Answer, text: str, experts: Sequence[Answer]
@@ -309,25 +321,35 @@ class Roundtable:
             use=use,
         )
 
-    def _wrong(self, reply: LeadReply, found: Findings, shown: Mapping[str, Service]) -> str:
-        """What is wrong with the lead's reply, for it to mend."""
-        for name, said, known in (
-            ("needs", reply.needs, self.catalog.needs),
-            ("groups", reply.groups, self.catalog.groups),
-            ("place", [reply.place] if reply.place else [], self.catalog.places),
-        ):
-            if extra := [value for value in said if value not in known]:
+    def _stray(self, reply: ExpertReply | LeadReply) -> str:
+        """What a reply names that is not in the vocabulary, for it to mend."""
+        for name, said in (("needs", reply.needs), ("groups", reply.groups)):
+            if extra := [value for value in said if value not in self.tools.vocabulary[name]]:
                 return f"{name}: {extra[0]!r} is not among the facets of the directory"
-        if problem := _unknown(reply.service_ids, shown):
-            return problem
-        if reply.nothing_fits:
-            if reply.service_ids:
-                return "nothing_fits is true although service_ids are given"
-            if found.reading.said_needs and found.decision.referral.service_ids:
-                return "nothing_fits is true although rows fit the words of the question"
-        elif not reply.service_ids:
-            return "service_ids is empty although nothing_fits is false"
-        return "" if reply.text.strip() else "text is empty"
+        return ""
+
+    def _contradiction(self, reply: LeadReply, found: Findings) -> str:
+        """What in the lead's reply speaks against itself or the question, for it to mend."""
+        if reply.nothing_fits and reply.needs:
+            return "nothing_fits is true although needs are given"
+        offline = found.decision.referral
+        plain = found.reading.said_needs or offline.field
+        if reply.nothing_fits and plain and offline.service_ids:
+            return "nothing_fits is true although rows fit the words of the question"
+        return ""
+
+    def _material(self, task: Task, experts: Sequence[Heard] = ()) -> dict[str, str]:
+        """What a reading role is shown: the question, the vocabulary, and in the vocabulary's
+        words what earlier questions like it and the experts were about."""
+        told = {
+            "question": task.question,
+            "facets": showing.facets(self.tools.vocabulary),
+            "earlier": showing.earlier(self._remembered(task.question), self.tools.vocabulary),
+        }
+        if experts:
+            said = {e.answer.role: e.answer.referral for e in experts}
+            told["said"] = showing.said(said, self.tools.vocabulary)
+        return told
 
     def _offline(self, found: Findings, code: str) -> tuple[Answer, ...]:
         """The offline answers, the lead's and the team's marked with why."""
@@ -342,13 +364,17 @@ class Roundtable:
     # An open dream
 
     def imagine(self, task: Task, found: Findings, occasion: Occasion) -> tuple[Answer, ...]:
-        """The lead's idea on an open dream and, where there is a judge, what it holds of it."""
+        """The lead's idea on an open dream and, where there is a judge, what it holds of it.
+
+        What the answer cites is what the search found for the dream, whatever the models say: the
+        idea is for operators to read, and only the referral could ever be learnt from.
+        """
         if "lead" not in self.models.by_role:
             return (no_idea("no language model"),)
         meter = self.models.meter("lead", occasion)
         started = time.perf_counter()
-        shown = self._rows((*self._look_up(task.question), *found.rows[Role.SEARCH]), SHOWN)
         reading = found.reading
+        shown = self._rows(self.tools.look_up(reading))
         asked = Referral(reading.needs, reading.groups, reading.place)
         try:
             if suspicious(task.question):
@@ -357,28 +383,23 @@ class Roundtable:
                 "lead",
                 prompt(
                     "open",
-                    {
-                        "question": task.question,
-                        "rows": _listed(shown),
-                        "memories": _lines(self._remembered(task.question)),
-                    },
-                    most=str(CITED_AT_MOST),
-                    example=_example(shown),
+                    {"question": task.question},
+                    {"row": showing.rows(shown)},
+                    example=showing.example(shown),
                 ),
                 OpenReply,
-                lambda r: _unknown(r.service_ids, shown),
+                lambda r: "" if r.text.strip() else "text is empty",
                 meter,
                 keep=occasion.keep,
             )
-            checked = claims.check(reply.text, shown, self.catalog.helpline, ideas=True)
+            checked = claims.check(reply.text, shown, self.tools.catalog.helpline, ideas=True)
             if not checked.text or suspicious(checked.text):
                 raise LanguageModelError("unsupported", "nothing that it wrote is borne out")
         except LanguageModelError as failure:
             return (no_idea(failure.code, replace(meter.use, fallback=failure.code)),)
-        ids = tuple(dict.fromkeys((*checked.cited, *reply.service_ids)))[:CITED_AT_MOST]
         team = Answer(
             Role.TEAM,
-            replace(asked, service_ids=ids),
+            replace(asked, service_ids=tuple(shown)[:CITED_AT_MOST]),
             checked.text,
             notes=tuple(f"cut: {sentence}" for sentence in checked.cut),
             seconds=time.perf_counter() - started,
@@ -399,7 +420,8 @@ class Roundtable:
                 "judge",
                 prompt(
                     "judge",
-                    {"question": task.question, "rows": _listed(shown), "answer": team.text},
+                    {"question": task.question, "answer": team.text},
+                    {"row": showing.rows(shown)},
                 ),
                 JudgeReply,
                 lambda _: "",
@@ -456,74 +478,18 @@ class Roundtable:
             for name, lessons in reply
         }
 
-    # What a role is shown
-
-    def _expert_prompt(
-        self,
-        role: Role,
-        task: Task,
-        shown: Mapping[str, Service],
-        memories: Sequence[str],
-        searches: str,
-    ) -> Prompt:
-        name, what = EXPERTS[role]
-        return prompt(
-            "expert",
-            {"question": task.question, "rows": _listed(shown), "memories": _lines(memories)},
-            role=name,
-            task=what,
-            most=str(CITED_AT_MOST),
-            example=_example(shown),
-            searches=searches,
-        )
-
-    def _lead_prompt(
-        self,
-        task: Task,
-        found: Findings,
-        experts: Sequence[Answer],
-        memories: Sequence[str],
-        shown: Mapping[str, Service],
-    ) -> Prompt:
-        said = [
-            f"{a.role}: {', '.join(a.referral.service_ids) or 'nothing'}. {' '.join(a.notes)}"
-            if a.use and not a.use.fallback
-            else f"{a.role}: {', '.join(a.referral.service_ids) or 'nothing'}."
-            for a in experts
-        ]
-        said += [f"remembered: {memory}" for memory in memories]
-        facets = (
-            f"{name}: {', '.join(value for value in values if not suspicious(value))}"
-            for name, values in (
-                ("needs", self.catalog.needs),
-                ("groups", self.catalog.groups),
-                ("places", self.catalog.places),
-            )
-        )
-        return prompt(
-            "lead",
-            {
-                "question": task.question,
-                "rows": _listed(shown),
-                "said": _lines(said),
-                "facets": "\n".join(facets),
-            },
-            most=str(CITED_AT_MOST),
-            example=_example(shown),
-        )
-
-    def _rows(self, ids: Iterable[str], most: int) -> dict[str, Service]:
+    def _rows(self, ids: Iterable[str]) -> dict[str, Service]:
         """The rows as models are shown them: without columns that speak to a model."""
-        unique = [id_ for id_ in dict.fromkeys(ids) if id_ in self.catalog][:most]
-        return {id_: harmless(self.catalog.get(id_)) for id_ in unique}
+        return {id_: harmless(self.tools.catalog.get(id_)) for id_ in list(ids)[:SHOWN]}
 
-    def _remembered(self, question: str) -> list[str]:
-        """What memory holds that is like the question: experiences, reflections, insights."""
-        if self._recall is None:
-            return []
-        memories = self._recall(question, limit=2 * MEMORIES)
-        texts = [memory.text for memory in memories if not suspicious(memory.text)]
-        return [text[:300] for text in texts[:MEMORIES]]
+    def _remembered(self, question: str) -> list[Memory]:
+        """What memory holds that is like the question."""
+        return self._recall(question, limit=MEMORIES) if self._recall else []
+
+
+def _unwritten(written: Iterable[Written]) -> list[str]:
+    """Notes on the rows that nothing is said of, with why."""
+    return [f"nothing written about {one.id}: {one.problem}" for one in written if one.problem]
 
 
 def no_idea(why: str, use: ModelUse | None = None) -> Answer:
@@ -531,61 +497,6 @@ def no_idea(why: str, use: ModelUse | None = None) -> Answer:
     return Answer(Role.TEAM, Referral(), notes=(f"no idea: {why}",), use=use)
 
 
-def _proposed(offline: Answer, experts: Sequence[Answer], found: Findings) -> list[str]:
-    """What anybody would cite, by votes; then what the offline team found besides."""
-    votes: dict[str, int] = {}
-    for answer in (offline, *experts):
-        for id_ in answer.referral.service_ids:
-            votes[id_] = votes.get(id_, 0) + 1
-    voted = sorted(votes, key=lambda id_: -votes[id_])
-    return [*voted, *found.rows[Role.RECOMMENDATION]]
-
-
-def _referral(reply: LeadReply, found: Findings) -> Referral:
-    """The referral in the lead's reply; the facets of a plainly said question are the reading's."""
-    ids = tuple(dict.fromkeys(reply.service_ids))[:CITED_AT_MOST]
-    if reply.nothing_fits:
-        return Referral(nothing_fits=True)
-    if reply.field:
-        return Referral(field=reply.field, service_ids=ids)
-    if found.plain and found.decision.referral.needs:
-        return replace(found.decision.referral, nothing_fits=False, field="", service_ids=ids)
-    return Referral(
-        tuple(dict.fromkeys(reply.needs)),
-        tuple(dict.fromkeys(reply.groups)),
-        reply.place,
-        service_ids=ids,
-    )
-
-
 def _marked(answer: Answer, use: ModelUse | None) -> Answer:
     note = (f"offline answer: {use.fallback}",) if use and use.fallback else ()
     return replace(answer, use=use, notes=(*answer.notes, *note))
-
-
-def _unknown(ids: Iterable[str], shown: Mapping[str, Service]) -> str:
-    unknown = [id_ for id_ in ids if id_ not in shown]
-    return f"service_ids: {unknown[0]!r} is not among the rows shown" if unknown else ""
-
-
-def _listed(shown: Mapping[str, Service]) -> str:
-    return "\n".join(_row(service) for service in shown.values()) or NOTHING
-
-
-def _row(service: Service) -> str:
-    cells = [f"[{service.id}]"]
-    for column in COLUMNS:
-        value = getattr(service, column)
-        text = ", ".join(value) if isinstance(value, tuple) else " ".join(value.split())
-        if text:
-            cells.append(f"{column}: {text}")
-    return " | ".join(cells)
-
-
-def _lines(texts: Sequence[str]) -> str:
-    return "\n".join(f"- {' '.join(text.split())}" for text in texts) or NOTHING
-
-
-def _example(shown: Mapping[str, Service]) -> str:
-    """An id to show the form of a citation by; ids come from the directory and may be anything."""
-    return next((id_ for id_ in shown if re.fullmatch(r"[\w.:-]{1,40}", id_)), "row-1")

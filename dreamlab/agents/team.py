@@ -23,12 +23,11 @@ from dreamlab.agents.experts import (
     best,
 )
 from dreamlab.agents.lead import Decision, Lead
-from dreamlab.agents.render import render
-from dreamlab.agents.roundtable import SHOWN, Findings, Roundtable, no_idea
+from dreamlab.agents.roundtable import Roundtable, no_idea
+from dreamlab.agents.tools import Findings, Tools
 from dreamlab.agents.understanding import Reader, Reading
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
-from dreamlab.errors import QuestionError
 from dreamlab.models.language import clean
 from dreamlab.models.vectors import Embedding
 from dreamlab.records import (
@@ -73,6 +72,15 @@ class Team:
         self.search = SearchSpecialist(catalog, embedder, recall, cache)
         self.recommendation = RecommendationSpecialist(catalog)
         self.lead = Lead(catalog)
+        self.tools = Tools(
+            catalog,
+            phrases,
+            self.reader,
+            self.resource,
+            self.search,
+            self.recommendation,
+            self.lead,
+        )
         self.roundtable: Roundtable | None = None
         self._occasion: Callable[[Task], Occasion] = lambda task: Occasion(task.night, task.key)
         self._parallel = 1
@@ -96,9 +104,7 @@ class Team:
         Raises:
             SettingsError: CrewAI is asked for and not installed.
         """
-        self.roundtable = Roundtable(
-            models, self.catalog, self._recall, self._find, self._shown, crew
-        )
+        self.roundtable = Roundtable(models, self.tools, self._recall, crew)
         self._occasion, self._parallel, self._mask = occasion, parallel, mask
         return self
 
@@ -160,16 +166,6 @@ class Team:
         if task.kind == TaskKind.ASKED:
             task = replace(task, question=self._mask(task.question))
         return roundtable.answer(task, found, occasion, hear)
-
-    def _find(self, words: str) -> tuple[str, ...]:
-        """The ids of the rows that some words lead to, by meaning and by facets, best first."""
-        try:
-            (reading,) = self.reader.read([clean(words)], ["en"], [None])
-        except QuestionError:
-            return ()
-        relevance = self.search.relevance(reading)
-        scores, _ = self.recommendation.weigh(reading, relevance)
-        return best(self._ids, scores, SHOWN)
 
     def _findings(
         self,
@@ -239,44 +235,19 @@ class Team:
             steps=(("write", writing),),
         )
         given = (team, lead, resource, search, recommendation)
-        listed = (*found.matches, *found.nearest)
         return Findings(
             (*given, proposal) if proposal else given,
             heeded,
             self.lead.is_plain(reading),
             decision,
-            {
-                Role.RESOURCE: tuple(m.service.id for m in listed),
-                Role.SEARCH: best(self._ids, relevance, SHOWN),
-                Role.RECOMMENDATION: best(self._ids, scores, SHOWN),
-            },
-        )
-
-    def _shown(self, referral: Referral, reading: Reading, decision: Decision) -> str:
-        """The cited rows, with their ids, as they stand below what a language model wrote."""
-        return render(
-            referral,
-            [self.catalog.get(id_) for id_ in referral.service_ids],
-            language=reading.language,
-            helpline=self.catalog.helpline,
-            nearest=[self.catalog.get(id_) for id_ in decision.nearest],
-            problem=decision.problem or "nothing",
-            place=decision.elsewhere,
-            ids=True,
+            memories,
+            proposal,
         )
 
     def _written(self, reading: Reading, decision: Decision) -> tuple[str, tuple[str, ...]]:
         """The text of the answer, and why each service is cited."""
+        text = self.tools.show(reading, decision)
         cited = [self.catalog.get(id_) for id_ in decision.referral.service_ids]
-        text = render(
-            decision.referral,
-            cited,
-            language=reading.language,
-            helpline=self.catalog.helpline,
-            nearest=[self.catalog.get(id_) for id_ in decision.nearest],
-            problem=decision.problem,
-            place=decision.elsewhere,
-        )
         why = (f"{row.id}: {self.recommendation.why(row, reading)}" for row in cited)
         return text, tuple(why)
 

@@ -7,8 +7,8 @@ except those called by their name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,10 @@ NAMED = 5
 NEED_MARKS = (0.3, 0.7)
 GROUP_MARKS = (0.6, 0.6)
 """Scores from which a facet counts as meant: when none is said, and beside one that is said."""
+
+HEARD, DOUBTED = 1.0, 0.5
+"""Score that a facet has at least which a role names, and what is left of the score of those that
+it does not."""
 
 FOLLOW_UP = 8
 """A follow-up has at most this many words."""
@@ -145,6 +149,39 @@ class Reader:
         read = zip(full, spoken, texts, self._vectors(texts), named, strict=True)
         return [self._reading(*one) for one in read]
 
+    def heard(
+        self, reading: Reading, needs: Sequence[str], groups: Sequence[str], words: Sequence[str]
+    ) -> Reading:
+        """The reading with what somebody understood of the question besides: facets that are
+        meant, and English words for what is looked for, which count as further parts of it.
+
+        What the question says in so many words stays.
+        """
+        if words:
+            more = np.round(self._embedder.embed(list(words)), 5)
+            reading = replace(
+                reading,
+                english=". ".join((reading.english, *words)),
+                vectors=np.concatenate([reading.vectors, more]),
+            )
+        if needs:
+            kept = {*needs, *reading.said_needs}
+            reading = replace(
+                reading,
+                needs=tuple(need for need in self._catalog.needs if need in kept),
+                need_scores=_lifted(self._catalog.needs, reading.need_scores, kept, DOUBTED),
+                outside_score=min(reading.outside_score, 0.0),
+                said_outside=False,
+            )
+        if groups:
+            kept = {*groups, *reading.groups}
+            reading = replace(
+                reading,
+                groups=tuple(group for group in self._catalog.groups if group in kept),
+                group_scores=_lifted(self._catalog.groups, reading.group_scores, kept, 1.0),
+            )
+        return reading
+
     def _named(self, question: str, context: Referral | None) -> tuple[Match, ...]:
         """The services called by name; of a fact asked without a name, the one cited before."""
         named = self._catalog.named(question, NAMED)
@@ -235,6 +272,18 @@ class Reader:
             for at, word in enumerate(words(question))
             if at in taken or (word not in self._small_talk and content_words(word))
         ]
+
+
+def _lifted(
+    values: Sequence[str], scores: np.ndarray, heard: Collection[str], left: float
+) -> np.ndarray:
+    """The scores with those of facets that were heard raised, and a share `left` of the others."""
+    return np.array(
+        [
+            max(score, HEARD) if value in heard else score * left
+            for value, score in zip(values, scores, strict=True)
+        ]
+    )
 
 
 def _about(question: str, named: Sequence[Match]) -> str:

@@ -104,7 +104,7 @@ class TriggerRequest(Incoming):
         Annotated[int, Field(ge=1, le=10_000), Whole] | None, Field(description="Dreams to plan.")
     ] = None
     strategy: Annotated[
-        Literal["weakness", "breadth", "random"] | None, Field(description="How to choose them.")
+        Literal["curriculum", "breadth", "random"] | None, Field(description="How to choose them.")
     ] = None
     need: Annotated[str | None, Field(description="Dream of this need only.")] = None
     group: Annotated[str | None, Field(description="Dream of this group only.")] = None

@@ -11,7 +11,7 @@ import click
 from dreamlab import __version__
 from dreamlab.cli.common import Commands
 from dreamlab.cli.directory import directory
-from dreamlab.cli.nights import dream, finetune, night
+from dreamlab.cli.nights import dream, finetune, night, nights
 from dreamlab.cli.operations import doctor, down, queue, up
 from dreamlab.cli.questions import memories, solve
 from dreamlab.cli.scheduling import schedule, trigger
@@ -58,7 +58,7 @@ def quieten() -> None:
 
 
 COMMANDS = (
-    *(night, dream, finetune, trigger, schedule, solve, memories),
+    *(night, nights, dream, finetune, trigger, schedule, solve, memories),
     *(status, versions, rollback, traces, directory),
     *(up, down, doctor, queue),
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dreamlab.cli.common import as_json, forced, show, show_markdown, with_lab
+from dreamlab.cli.common import as_json, forced, show, show_markdown, show_table, with_lab
 
 if TYPE_CHECKING:
     from dreamlab.lab import Lab
@@ -25,6 +26,16 @@ def run(lab: Lab, flow_name: str, **parameters: Any) -> Any:
     )
 
 
+def live_plainly(lab: Lab, seed: int) -> tuple[Any, Any]:
+    """One night of an experiment: the flows as functions, whatever server is configured."""
+    from dreamlab.orchestration import tasks
+    from flows.dream_session import dream_session
+    from flows.finetune_base_model import finetune_base_model
+
+    tasks.use_lab(lab)
+    return dream_session.fn(seed=seed), finetune_base_model.fn(seed=seed)
+
+
 def dream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose a night's dreams."""
     for option in reversed(
@@ -32,7 +43,7 @@ def dream_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--count", type=click.IntRange(1), help="Dreams; default: the setting."),
             click.option(
                 "--strategy",
-                type=click.Choice(["weakness", "breadth", "random"]),
+                type=click.Choice(["curriculum", "breadth", "random"]),
                 help="How dreams are chosen; default: the setting.",
             ),
             click.option("--need", default="", help="Dream of this need only."),
@@ -97,3 +108,47 @@ def finetune(lab: Lab, min_examples: int | None, seed: int, force: bool, json_: 
 
     training = run(lab, "finetune_base_model", min_examples=min_examples, seed=seed, force=force)
     show(training) if json_ else show_markdown(report.training_markdown(training))
+
+
+@click.command()
+@click.option("--count", type=click.IntRange(1), default=3, show_default=True, help="Nights.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of dreams and trainings.")
+@click.option(
+    "--arm",
+    default="aimed",
+    show_default=True,
+    help="What is different: aimed, random, no-dreams, no-replay, replace, no-check, no-gate, "
+    "errs-10, errs-30, or several joined by +.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Data folder of these nights; default: experiments/ARM-SEED in DREAMLAB_HOME.",
+)
+@as_json
+@with_lab
+def nights(lab: Lab, count: int, seed: int, arm: str, folder: Path | None, json_: bool) -> None:
+    """Live many nights in one go, in a data folder of their own, and show the learning curve.
+
+    An experiment: the same code as a real night on a clock of its own, and nothing of it touches
+    the lab that serves people. Nights already in the folder are kept, and a killed command goes
+    on where it was. An arm takes one part of the loop away, to see what it is worth
+    (docs/learning.md).
+    """
+    from dreamlab.orchestration import experiments
+
+    course = experiments.live(
+        lab.settings,
+        arm,
+        count,
+        seed,
+        folder or experiments.folder_of(lab.settings, arm, seed),
+        live_plainly,
+        lab.progress,
+        lambda lived: click.echo(f"night {lived.night}: version {lived.version}", err=True),
+    )
+    if json_:
+        show(course)
+        return
+    heads = ["night", "version", "gate", "verified", "seconds"]
+    show_table([*heads, "generated F1", "natural success", "natural F1"], experiments.table(course))

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
-from dreamlab.exploration.curriculum import Cell
+from dreamlab.exploration.curriculum import CONDITIONS, Cell
 from dreamlab.exploration.sources import SpokenNames, asked_frames, quotes
 from dreamlab.exploration.strategies import HeldOut, open_cells
 from dreamlab.exploration.wording import SLOT, Phrase, Vocabulary, fill, normal, roughen, suits
@@ -48,6 +48,8 @@ class Style:
     """Plain needs asked in a row's own words."""
     organizations: float = 0.3
     """Facts asked with the organization's name."""
+    conditions: float = 0.5
+    """Facts about the hours, fees or eligibility of a service, against all others."""
     elsewhere: float = 0.3
     """Outside questions that ask for a need at another place."""
     three_needs: float = 0.3
@@ -200,7 +202,9 @@ class Drafter:
         stated = [f for f in FACT_FIELDS if f != "description" and getattr(row, f)]
         if not stated:
             raise NoDraft("no_service")
-        return self._about(TaskKind.FACT, row, self._rng.choice(stated), language)
+        conditions = self._rng.random() < self._style.conditions
+        wanted = [f for f in stated if (f in CONDITIONS) == conditions]
+        return self._about(TaskKind.FACT, row, self._rng.choice(wanted or stated), language)
 
     def _explain(self, cell: Cell, language: str) -> Draft:
         row = self._least_used(self._rows(cell), lambda service: service.id)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from types import MappingProxyType
 
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.phrases import PhraseBank
-from dreamlab.exploration.curriculum import Cell
+from dreamlab.exploration.curriculum import LEVELS, Cell
 from dreamlab.exploration.drafts import STYLE, Draft, Drafter, NoDraft, Style
 from dreamlab.exploration.strategies import HeldOut, nothing_held_out
 from dreamlab.exploration.wording import normal
@@ -23,18 +23,44 @@ from dreamlab.records import Experience, Task, TaskKind
 
 Refuse = Callable[[Sequence[str]], Sequence[bool]]
 
-MIX: Mapping[str, float] = MappingProxyType(
-    {
-        TaskKind.REFERRAL: 0.47,
-        TaskKind.FACT: 0.15,
-        TaskKind.CASE: 0.12,
-        TaskKind.NONE: 0.12,
-        TaskKind.CONNECT: 0.05,
-        TaskKind.GAP: 0.05,
-        TaskKind.EXPLAIN: 0.04,
-    }
+BY_LEVEL: Mapping[str, float] = MappingProxyType(
+    dict(zip(LEVELS, (0.12, 0.35, 0.08, 0.17, 0.11, 0.12), strict=True))
 )
+"""Shares of the levels of difficulty in a night; open questions about gaps take the rest."""
+
+GAPS, ALONE, APART = 0.05, 0.65, 0.7
+"""Shares: of a night, the open questions after what no row offers; of the facts, those that ask
+for one field, not what a service does; of several needs, those that no one row need meet."""
+
+
+def kinds_of(levels: Mapping[str, float]) -> dict[str, float]:
+    """The shares of the kinds of task that the shares of the levels come to."""
+    return {
+        TaskKind.REFERRAL: levels["one need"] + levels["place and group"],
+        TaskKind.FACT: levels["conditions"] + levels["facts"] * ALONE,
+        TaskKind.EXPLAIN: levels["facts"] * (1 - ALONE),
+        TaskKind.CASE: levels["several needs"] * APART,
+        TaskKind.CONNECT: levels["several needs"] * (1 - APART),
+        TaskKind.NONE: levels["refusals"],
+        TaskKind.GAP: GAPS,
+    }
+
+
+def style_of(levels: Mapping[str, float]) -> Style:
+    """The shares of the ways of wording that the shares of the levels ask for."""
+    facts = levels["conditions"] + levels["facts"] * ALONE
+    return replace(STYLE, conditions=levels["conditions"] / facts)
+
+
+MIX: Mapping[str, float] = MappingProxyType(kinds_of(BY_LEVEL))
 """Shares of the kinds in a night."""
+
+ASKED_MIX: Mapping[str, float] = MappingProxyType(
+    {TaskKind.REFERRAL: 0.6, TaskKind.CASE: 0.1, TaskKind.FACT: 0.15, TaskKind.NONE: 0.15}
+)
+ASKED_STYLE = replace(STYLE, situations=1.0, quoted=0.0, noise=0.6)
+"""Kinds and wording of tasks as people put them, for experiments: people tell their situation and
+rarely use a directory's words. The shares are about those of the natural benchmark questions."""
 
 LANGUAGES: Mapping[str, float] = MappingProxyType({"en": 0.8, "es": 0.2})
 """Shares of the languages; what cannot be said in one is said in English."""

@@ -1,8 +1,8 @@
 """Which parts of the directory to dream about: pure choices over cells, by name.
 
-A cell is a need with or without a group and a place. The four shapes of cells share a night
-equally, so that the many full combinations do not crowd out the plain questions; within a shape
-the strategy chooses. Nothing here words a question.
+A cell is a need with or without a group and a place. Plain needs get their share of a night and
+the other three shapes of cells share the rest equally, so that the many full combinations do not
+crowd them out; within a shape the strategy chooses. Nothing here words a question.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from random import Random
 from dreamlab.directory.catalog import Catalog
 from dreamlab.errors import NightError
 from dreamlab.exploration.curriculum import Cell, Curriculum
+
+PLAIN_SHAPE = (False, False)
+PLAIN = 0.25
+"""Share of the cells of a night that are a need without group and place."""
 
 HeldOut = Callable[[str, str, str], bool]
 Pick = Callable[[Sequence[Cell], Curriculum, int, Random], list[Cell]]
@@ -51,11 +55,13 @@ def choose(
     *,
     need: str = "",
     group: str = "",
+    plain: float = PLAIN,
 ) -> list[Cell]:
     """`count` cells to dream about, in the order of dreaming; a cell may come again.
 
     A given `need` or `group` restricts any strategy to it; `focus` asks for at least one of them
-    and then goes in breadth. `weakness` goes in breadth while nothing is known of the base.
+    and then goes in breadth. `curriculum` goes in breadth while nothing is known of the base.
+    `plain` is the share of cells that are a need alone.
 
     Raises:
         NightError: the strategy, need or group is unknown (the message names close ones), no
@@ -77,7 +83,10 @@ def choose(
         shapes[bool(cell.group), bool(cell.place)].append(cell)
     order = sorted(shapes)
     rng.shuffle(order)
-    wanted = [order[i % len(order)] for i in range(count)]
+    alone = round(plain * count) if PLAIN_SHAPE in shapes else 0
+    others = [shape for shape in order if shape != PLAIN_SHAPE]
+    alone = alone if others else count
+    wanted = [PLAIN_SHAPE] * alone + [others[i % len(others)] for i in range(count - alone)]
     chosen = {s: iter(pick(shapes[s], curriculum, wanted.count(s), rng)) for s in order}
     rng.shuffle(wanted)
     return [next(chosen[shape]) for shape in wanted]
@@ -105,10 +114,10 @@ def by_breadth(
     return chosen
 
 
-def by_weakness(
+def by_curriculum(
     cells: Sequence[Cell], curriculum: Curriculum, count: int, rng: Random
 ) -> list[Cell]:
-    """Cells drawn by the base model's failure rates, without replacement while they last.
+    """Cells drawn by what the curriculum says they deserve, without replacement while they last.
 
     The draw is that of Efraimidis and Spirakis (2006): the largest of u ** (1 / weight).
     """
@@ -124,7 +133,7 @@ def by_weakness(
 STRATEGIES: Mapping[str, Pick] = {
     "random": by_chance,
     "breadth": by_breadth,
-    "weakness": by_weakness,
+    "curriculum": by_curriculum,
     "focus": by_breadth,
 }
 """The strategies by name."""

@@ -9,6 +9,7 @@ The evidence line is made of the completion's own tokens and a few ordinary word
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,10 @@ _PROMPT = re.compile(
 _SAID_NEED = re.compile(r"said (<[^<>]+>)")
 
 
+RECENT = 1024
+"""Clues kept in memory."""
+
+
 @dataclass(frozen=True, eq=False)
 class Clue:
     """What the base model is given for one question.
@@ -67,7 +72,8 @@ class Clue:
 class Evidence:
     """Suggests facets for questions, by directory, phrase bank and encoder.
 
-    The vectors of rows and phrases are kept in the folder `cache`, by content.
+    The vectors of rows and phrases are kept in the folder `cache`, by content, and the latest clues
+    in memory: every version is asked the same benchmark. Safe to call from several threads.
     """
 
     def __init__(
@@ -88,6 +94,8 @@ class Evidence:
             field: FacetPhrases({}, {k: tuple(map(_bare, v)) for k, v in frames.items()})
             for field, frames in {**bank.facts, "description": bank.explain}.items()
         }
+        self._recent: dict[str, Clue] = {}
+        self._lock = threading.Lock()
         self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
 
     def read(self, questions: Sequence[str], hidden: Sequence[Collection[str]] = ()) -> list[Clue]:
@@ -98,6 +106,19 @@ class Evidence:
         real questions mostly are not: a model that learns only from dreams that the bank knows
         learns to refuse all others.
         """
+        if hidden:
+            return self._read(questions, hidden)
+        with self._lock:
+            known = {q: self._recent[q] for q in questions if q in self._recent}
+        new = [q for q in dict.fromkeys(questions) if q not in known]
+        known.update(zip(new, self._read(new, [()] * len(new)), strict=True))
+        with self._lock:
+            self._recent.update((q, known[q]) for q in new)
+            for question in list(self._recent)[: max(0, len(self._recent) - RECENT)]:
+                del self._recent[question]
+        return [known[q] for q in questions]
+
+    def _read(self, questions: Sequence[str], hidden: Sequence[Collection[str]]) -> list[Clue]:
         if not questions:
             return []
         read = [
@@ -107,10 +128,9 @@ class Evidence:
         # Rounded, so that reading many questions at once shows in no answer.
         vectors = np.round(self._embedder.embed([piece for one in read for piece in one]), 5)
         split = np.split(vectors, np.cumsum([len(one) for one in read])[:-1])
-        hide = hidden or [()] * len(questions)
         return [
             self._clue(question, pieces, out)
-            for question, pieces, out in zip(questions, split, hide, strict=True)
+            for question, pieces, out in zip(questions, split, hidden, strict=True)
         ]
 
     def reread(self, prompts: Sequence[str]) -> list[tuple[str, Clue]]:

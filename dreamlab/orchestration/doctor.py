@@ -40,6 +40,7 @@ def examine(lab: Lab) -> list[Finding]:
         ("prefect", _prefect),
         ("last night", _last_night),
         ("examples", _examples),
+        ("traces", _traces),
     )
     found: list[Finding] = []
     for gate, check in checks:
@@ -250,3 +251,15 @@ def _examples(lab: Lab) -> Iterator[Finding]:
     else:
         message = f"{fresh} of {needed}: the next training waits for {needed - fresh} more"
         yield Finding("examples", "note", message)
+
+
+def _traces(lab: Lab) -> Iterator[Finding]:
+    """Whether traces reach MLflow by themselves: a night needs none of them."""
+    waiting = sum(1 for _ in lab.settings.traces_path.glob("*.json"))
+    if services.find(lab.settings.home, operating.TRACES):
+        yield Finding("traces", "ok", f"sent as they come, {waiting} wait")
+    elif waiting:
+        message = f"{waiting} wait for MLflow: `dreamlab traces` sends them, else the next night"
+        yield Finding("traces", "note", message)
+    else:
+        yield Finding("traces", "ok", "none waits for MLflow")

@@ -17,7 +17,7 @@ from typing import TypeVar
 from dreamlab.errors import NightError, NothingToDo, StorageError, WindowClosed
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
-from dreamlab.orchestration import traces
+from dreamlab.orchestration import arms, traces
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.report import dreams_markdown
 from dreamlab.orchestration.retention import expire_questions
@@ -129,10 +129,11 @@ def plan_night(
     if night != first and not again:
         raise NothingToDo(f"night {first} is already dreamt; use --again to dream another one")
     seed = zlib.crc32(night.encode()) if seed is None else seed
-    strategy = strategy or lab.settings.dream_strategy
+    strategy = strategy or lab.arm.strategy or lab.settings.dream_strategy
     from dreamlab.exploration.planning import plan_dreams
 
     champion = lab.registry.champion()
+    base = lab.base() if champion and not champion.untouched else None
     dreams = plan_dreams(
         night=night,
         count=count or lab.settings.dream_task_count,
@@ -146,6 +147,8 @@ def plan_night(
         questions=lab.benchmark.questions,
         embed=lab.embedder.embed,
         open_count=lab.settings.llm_open_dreams if lab.has_language_lead else 0,
+        propose=base.propose if base else None,
+        as_asked=lab.arm.asked,
     )
     if not dreams.tasks:
         raise NightError(
@@ -189,7 +192,8 @@ def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
     lab.account = window_of(lab).night(lab.now())
     team = lab.night_team(plan.version, plan.night)
     experiences = []
-    for task, answers in zip(tasks, team.solve_many(tasks), strict=True):
+    solved = arms.with_errors(lab, tasks, team.solve_many(tasks))
+    for task, answers in zip(tasks, solved, strict=True):
         outcome = (
             judged(answers, lab.settings.train_on_judged)
             if task.kind in OPEN_KINDS
@@ -197,7 +201,12 @@ def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
         )
         experiences.append(
             Experience(
-                task, tuple(answers), lab.now(), outcome.verified, outcome.score, outcome.reasons
+                task,
+                tuple(answers),
+                lab.now(),
+                outcome.verified if lab.arm.checked else True,
+                outcome.score,
+                outcome.reasons,
             )
         )
     with _writing:

@@ -17,7 +17,7 @@ from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
 from dreamlab.orchestration import queue
 from dreamlab.orchestration.dreaming import PLAN
-from dreamlab.orchestration.learning import REPORT
+from dreamlab.orchestration.learning import REPORT, line_of
 from dreamlab.orchestration.traces import forget_traces
 from dreamlab.records import (
     Experience,
@@ -165,10 +165,11 @@ def _lineages(lab: Lab) -> list[Path]:
 
 
 def _descendants(lab: Lab, trainings: Iterable[str]) -> tuple[int, ...]:
-    """The versions of these trainings, and those trained from them: they carry on the weights."""
+    """The versions of these trainings, and those trained from them, through rejected
+    challengers too: they carry on the weights."""
     marked: list[int] = []
     for version in lab.registry.versions():
-        if version.key in set(trainings) or version.parent in marked:
+        if set(line_of(lab, version.key)) & set(trainings) or version.parent in marked:
             marked.append(version.number)
     return tuple(marked)
 

@@ -1,4 +1,5 @@
-"""Flow runs whose process is gone: found, marked as crashed, and their night resumed.
+"""Flow runs whose process is gone: found, marked as crashed, and their night resumed; and what
+people asked, taken out of the parameters of flow runs that have ended.
 
 Every flow run notes its process in the home folder for as long as it lives. A note without its
 process belongs to a run that was killed: Prefect may show it as Running for ever. Whether a resumed
@@ -21,6 +22,12 @@ from dreamlab.settings import Settings
 
 STUCK = timedelta(minutes=2)
 """A run that has been Pending for longer was lost on the way to its process."""
+
+QUESTION, NOT_KEPT = "task", "(not kept)"
+"""The parameter in which Prefect keeps a question, and what stands there in its place."""
+
+LOOKED_AT = 200
+"""Flow runs with a question that one sweep looks at, the latest."""
 
 RESUMED = "resumed"
 RESUMPTIONS = 3
@@ -65,6 +72,8 @@ def sweep(settings: Settings) -> list[str]:
                 said += _crash(client, run) + _resume(client, run)
             path.unlink(missing_ok=True)
         said += _free_stuck(client)
+        if settings.mask_questions:
+            said += _take_out_questions(client)
     return said
 
 
@@ -94,6 +103,38 @@ def _resume(client: Any, run: Any) -> list[str]:
         idempotency_key=f"resume-{run.id}",
     )
     return [f"{run.name}: started again as {again.name}, attempt {attempt} of {RESUMPTIONS}"]
+
+
+def take_out_question(client: Any, run: Any) -> bool:
+    """Take what a person asked out of a flow run's parameters; whether anything was there."""
+    if run.parameters.get(QUESTION) in (None, "", NOT_KEPT):
+        return False
+    client.update_flow_run(run.id, parameters={**run.parameters, QUESTION: NOT_KEPT})
+    return True
+
+
+def _take_out_questions(client: Any) -> list[str]:
+    """The same for runs that ended before they could do it: cancelled, killed, never started."""
+    from prefect.client.schemas.filters import (
+        FlowFilter,
+        FlowFilterName,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import TERMINAL_STATES
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    ended = client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=["solve-task"])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(TERMINAL_STATES)))
+        ),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=LOOKED_AT,
+    )
+    taken = sum(take_out_question(client, run) for run in ended)
+    return [f"questions taken out of the parameters of ended runs: {taken}"] if taken else []
 
 
 def _free_stuck(client: Any) -> list[str]:

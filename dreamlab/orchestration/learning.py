@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
-DENSE = "dense retrieval"
+DENSE, BASE, TEAM = "dense retrieval", "base", "team"
 
 WORDINGS, REPLAYED_WORDINGS = 10, 3
 """Wordings in which a new and an earlier example are learnt."""
@@ -64,7 +65,7 @@ def ensure_first_version(lab: Lab) -> Version:
     """The oldest version; registers the untouched base model, with its score, if there is none."""
     if known := lab.registry.versions():
         return known[0]
-    scores = headline(evaluation(lab, "base", UNTOUCHED, lab.base_from(None, "1").propose))
+    scores = headline(evaluation(lab, BASE, UNTOUCHED, lambda: lab.base_from(None, "1").propose))
     run = lab.registry.start_run(FINE_TUNING, "untouched", key=UNTOUCHED)
     lab.registry.log(run, params={"base_model": lab.settings.base_model}, metrics=points(scores))
     lab.registry.log_sources(run, lab.benchmark.hash, len(lab.benchmark.questions))
@@ -78,10 +79,12 @@ def gather(
 ) -> Training:
     """The training to run now: an unfinished one, else a new one with its dataset exported.
 
-    The parent is the champion. Examples that neither it nor a version before it was trained on
-    are new; earlier ones are replayed, but for those of facets that the directory has no more.
-    Each is learnt in several wordings. A training without enough examples since the last is
-    `skipped`, and nothing is written.
+    The parent is the champion, and the training goes on from its adapter; or, where the gate found
+    the last challenger as good as that parent, from the challenger's: gains too small for the gate
+    to see in one night add up until it sees them. Examples that neither that adapter nor those
+    before it were trained on are new; earlier ones are replayed, but for those of facets that the
+    directory has no more. Each is learnt in several wordings. A training without enough examples
+    since the last is `skipped`, and nothing is written.
 
     Args:
         lab: the lab that learns.
@@ -99,7 +102,8 @@ def gather(
         raise RegistryError("no version is registered; run `dreamlab night` first")
     experiences = lab.memory.experiences()
     known = [e for e in examples(experiences) if lab.format.covers(e.chosen)]
-    used = _trained_on(lab, [v.key for v in _ancestry(lab, champion)])
+    start = _tied_challenger(lab, champion)
+    used = _trained_on(lab, [start, *(v.key for v in _ancestry(lab, champion))])
     fresh = len(_untried(lab, known))
     needed = min_examples or lab.settings.min_examples_for_training
     night = window_of(lab).night(lab.now())
@@ -113,16 +117,17 @@ def gather(
             skipped=f"examples_missing: {fresh} verified since the last training, {needed} needed",
         )
     new = [e for e in known if e.experience_id not in used]
-    old = replay(new, [e for e in known if e.experience_id in used], seed)
+    learnt = [e for e in known if e.experience_id in used] if lab.arm.replayed else []
+    old = replay(new, learnt, seed)
     chosen = _reworded(lab, new, old, {e.id: e.task for e in experiences}, seed)
     hidden = [HIDDEN[zlib.crc32(e.question.encode()) % len(HIDDEN)] for e in chosen]
     clues = lab.evidence.read([e.question for e in chosen], hidden)
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
-    learnt = rows(read, "completion", lab.format.encode)
+    lines = rows(read, "completion", lab.format.encode)
     if lab.settings.training_strategy == "dpo":
-        learnt = with_rejected(learnt, read, lab.format)
+        lines = with_rejected(lines, read, lab.format)
     dataset = export(
-        learnt,
+        lines,
         _folder(lab, key),
         [e.experience_id for e in chosen],
     )
@@ -130,6 +135,7 @@ def gather(
         key=key,
         seed=seed,
         parent=str(champion.number),
+        start=start,
         new=len(new),
         replayed=len(old),
         dataset=dataset.sha256,
@@ -210,7 +216,7 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
             format=lab.format,
             settings=lab.settings,
             folder=folder / ADAPTER,
-            parent=lab.adapter(int(training.parent)),
+            parent=_start(lab, training),
             seed=training.seed,
             strategy=lab.settings.training_strategy,
             reward=lab.reward,
@@ -224,23 +230,50 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         )
 
 
+def _start(lab: Lab, training: Training) -> Path | None:
+    """The adapter that a training goes on from; None to start from the untouched model."""
+    if not lab.arm.accumulated:
+        return None
+    if training.start:
+        return _folder(lab, training.start) / ADAPTER
+    return lab.adapter(int(training.parent))
+
+
+def _tied_challenger(lab: Lab, champion: Version) -> str:
+    """The key of the last training if its challenger tied with the present champion."""
+    ended = [report for report in reports(lab) if report.verdict]
+    last = ended[-1] if ended else None
+    if last is None or last.verdict is None or not last.verdict.tied:
+        return ""
+    from dreamlab.training.examples import forgotten
+
+    key = last.training.key
+    line = [_folder(lab, k) for k in line_of(lab, key)]
+    intact = (line[0] / ADAPTER).is_dir() and not any(map(forgotten, line))
+    return key if last.training.parent == str(champion.number) and intact else ""
+
+
 def evaluate(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
     """Score challenger, champion, both teams and dense retrieval; each evaluation is kept.
 
     `guard` is asked before each of them.
     """
-    challenger = lab.base_from(_folder(lab, training.key) / ADAPTER, training.key)
-    champion = lab.base_from(lab.adapter(int(training.parent)), training.parent)
+    challenger = cache(lambda: lab.base_from(_folder(lab, training.key) / ADAPTER, training.key))
+    champion = cache(lambda: lab.version(training.parent))
     parent_key = _key_of(lab, training.parent)
-    for subject, key, answers in (
+    subjects: list[tuple[str, str, Callable[[], Answering]]] = [
         (DENSE, "", lambda: _dense_answers(lab)),
-        ("base", parent_key, lambda: champion.propose),
-        ("base", training.key, lambda: challenger.propose),
-        ("team", parent_key, lambda: _team_answers(lab.team(champion))),
-        ("team", training.key, lambda: _team_answers(lab.team(challenger))),
-    ):
+        (BASE, parent_key, lambda: champion().propose),
+        (BASE, training.key, lambda: challenger().propose),
+    ]
+    if lab.settings.score_team:
+        subjects += [
+            (TEAM, parent_key, lambda: team_answers(lab.team(champion()))),
+            (TEAM, training.key, lambda: team_answers(lab.team(challenger()))),
+        ]
+    for subject, key, open_ in subjects:
         guard()
-        evaluation(lab, subject, key, answers())
+        evaluation(lab, subject, key, open_)
 
 
 def decide(lab: Lab, training: Training) -> Verdict:
@@ -248,10 +281,12 @@ def decide(lab: Lab, training: Training) -> Verdict:
     from dreamlab.training.gate import decide as gate
 
     verdict = gate(
-        _kept(lab, "base", _key_of(lab, training.parent)),
-        _kept(lab, "base", training.key),
+        kept_evaluation(lab, BASE, _key_of(lab, training.parent)),
+        kept_evaluation(lab, BASE, training.key),
         max_loss_share=lab.settings.max_loss_share,
     )
+    if not lab.arm.gated:
+        verdict = replace(verdict, passed=True, reasons=("ungated", *verdict.reasons))
     write_atomic(_folder(lab, training.key) / VERDICT, to_json(verdict))
     return verdict
 
@@ -259,12 +294,12 @@ def decide(lab: Lab, training: Training) -> Verdict:
 def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     """Register the challenger, or record its rejection with the reasons; the report is last."""
     run = _run(lab, training)
-    ours = headline(_kept(lab, "base", training.key))
-    scores = {
-        DENSE: headline(_kept(lab, DENSE, "")),
-        f"base {training.parent}": headline(_kept(lab, "base", _key_of(lab, training.parent))),
-        f"team {training.parent}": headline(_kept(lab, "team", _key_of(lab, training.parent))),
-    }
+    ours = headline(kept_evaluation(lab, BASE, training.key))
+    subjects = (BASE, TEAM) if lab.settings.score_team else (BASE,)
+    parent_key = _key_of(lab, training.parent)
+    scores = {DENSE: headline(kept_evaluation(lab, DENSE, ""))}
+    for subject in subjects:
+        scores[f"{subject} {training.parent}"] = headline(kept_evaluation(lab, subject, parent_key))
     version = ""
     if verdict.passed:
         registered = lab.registry.register(
@@ -280,15 +315,13 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
         )
         version = str(registered.number)
     label = version or "rejected"
-    scores[f"base {label}"] = ours
-    scores[f"team {label}"] = headline(_kept(lab, "team", training.key))
+    for subject in subjects:
+        scores[f"{subject} {label}"] = headline(kept_evaluation(lab, subject, training.key))
+    team = points(scores.get(f"{TEAM} {label}", {}))
     report = TrainingReport(training, verdict, version, run, scores=scores)
     lab.registry.log(
         run,
-        metrics={
-            **points(ours),
-            **{f"team/{k}": v for k, v in points(scores[f"team {label}"]).items()},
-        },
+        metrics={**points(ours), **{f"team/{k}": v for k, v in team.items()}},
         tags={
             "verdict": "passed" if verdict.passed else "rejected",
             "reasons": "; ".join(verdict.reasons),
@@ -308,8 +341,11 @@ def conclude(lab: Lab, training: Training, verdict: Verdict) -> TrainingReport:
     return report
 
 
-def evaluation(lab: Lab, subject: str, key: str, answer: Answering) -> Evaluation:
-    """The kept evaluation of a subject under a training's key, or a new one, which is kept."""
+def evaluation(lab: Lab, subject: str, key: str, open_: Callable[[], Answering]) -> Evaluation:
+    """The kept evaluation of a subject under a training's key, or a new one, which is kept.
+
+    `open_` is called only for a new one: to load a model takes longer than to read a file.
+    """
     path = _evaluation_path(lab, subject, key)
     if path.exists():
         return from_json(Evaluation, path.read_bytes())
@@ -318,7 +354,7 @@ def evaluation(lab: Lab, subject: str, key: str, answer: Answering) -> Evaluatio
     name = f"evaluating {subject}" + (f" ({key})" if key else "")
     found = score_all(
         subject,
-        answer,
+        open_(),
         lab.benchmark.questions,
         lab.catalog,
         key,
@@ -346,7 +382,9 @@ def reports(lab: Lab) -> list[TrainingReport]:
     return [from_json(TrainingReport, path.read_bytes()) for path in paths]
 
 
-def _team_answers(team: Team) -> Answering:
+def team_answers(team: Team) -> Answering:
+    """The final answers of a team, for an evaluation."""
+
     def answer(texts: Sequence[str]) -> Sequence[Answer]:
         tasks = [Task(f"b{i}", text) for i, text in enumerate(texts)]
         return [answers[0] for answers in team.solve_many(tasks)]
@@ -377,6 +415,7 @@ def _run(lab: Lab, training: Training) -> str:
         key=training.key,
         params={
             "parent": training.parent,
+            "start": training.start,
             "base_model": lab.settings.base_model,
             "strategy": lab.settings.training_strategy,
             "examples_new": training.new,
@@ -386,7 +425,11 @@ def _run(lab: Lab, training: Training) -> str:
             "lora_rank": lab.settings.lora_rank,
             "seed": training.seed,
         },
-        tags={"forced": training.forced, "directory": lab.catalog.fingerprint},
+        tags={
+            "forced": training.forced,
+            "directory": lab.catalog.fingerprint,
+            "arm": lab.arm.name,
+        },
     )
 
 
@@ -423,7 +466,12 @@ def _evaluation_path(lab: Lab, subject: str, key: str) -> Path:
     return folder / f"{subject.replace(' ', '-')}{'-' if key else ''}{key}.json"
 
 
-def _kept(lab: Lab, subject: str, key: str) -> Evaluation:
+def kept_evaluation(lab: Lab, subject: str, key: str) -> Evaluation:
+    """The kept evaluation of a subject under a training's key.
+
+    Raises:
+        TrainingError: there is none, or it is damaged.
+    """
     try:
         return from_json(Evaluation, _evaluation_path(lab, subject, key).read_bytes())
     except (OSError, ValueError):
@@ -453,15 +501,32 @@ def _ancestry(lab: Lab, version: Version) -> list[Version]:
     return line
 
 
+def line_of(lab: Lab, key: str) -> list[str]:
+    """The keys of a training and of the challengers, one after another, that it went on from."""
+    line: list[str] = []
+    while key and key not in line:
+        line.append(key)
+        path = _folder(lab, key) / TRAINING
+        key = from_json(Training, path.read_bytes()).start if path.exists() else ""
+    return line
+
+
 def _trained_on(lab: Lab, keys: Sequence[str]) -> set[str]:
     from dreamlab.training.examples import LINEAGE, lineage_of
 
     used: set[str] = set()
-    for key in keys:
+    for key in dict.fromkeys(k for end in keys for k in line_of(lab, end)):
         path = _folder(lab, key) / LINEAGE
         if path.exists():
             used.update(lineage_of(path))
     return used
+
+
+def trained_card(lab: Lab, key: str) -> dict[str, Any]:
+    """What is written beside the adapter of a training: steps, loss, history and so on."""
+    from dreamlab.models.decoder import read_card
+
+    return read_card(_folder(lab, key) / ADAPTER)
 
 
 def _dataset_rows(folder: Path) -> list[dict[str, str]]:

@@ -1,9 +1,9 @@
 """`dreamlab up` and `down`: start what an operated lab is missing, keep it up, stop it.
 
 A Prefect server, an MLflow server, a work pool with its queues, the deployments, automations, a
-worker, and a resident team that answers questions without loading a model for each. Servers that
-are configured are used, not started. How one process is kept is `services`' business, what is
-wrong is `doctor`'s.
+worker, a resident team that answers questions without loading a model for each, and a sender of
+traces. Servers that are configured are used, not started. How one process is kept is `services`'
+business, what is wrong is `doctor`'s.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ QUEUES = {"interactive": 1, "night": 2}
 """Queues of the pool and their priorities: 1 goes first."""
 
 SUPERVISOR = "up"
+TRACES = "traces"
 SWEEP_SECONDS = 20.0
 RESTARTS = 5
 """Times that a service which ends is started again before `up` gives up on it."""
@@ -68,7 +69,7 @@ def arrange(settings: Settings, prefect_port: int, mlflow_port: int) -> Place:
         env["DREAMLAB_TRACKING_URI"] = tracking
     if own and own[0].name == "prefect":
         env["PREFECT_HOME"] = str(home / "prefect")  # a server of the operator's needs its profile
-    own += [answering(settings, env), worker(settings, env)]
+    own += [answering(settings, env), traces(settings, env), worker(settings, env)]
     return Place(api, pages, tuple(own))
 
 
@@ -157,7 +158,7 @@ def stop_all(settings: Settings) -> list[str]:
 
 def stop_services(settings: Settings) -> None:
     """Stop the services themselves: whatever takes runs first, then the servers."""
-    for name in ("worker", "answering", "mlflow", "prefect"):
+    for name in ("worker", "answering", TRACES, "mlflow", "prefect"):
         services.stop(settings.home, name)
 
 
@@ -212,6 +213,12 @@ def answering(settings: Settings, env: dict[str, str]) -> Service:
         settings.home,
         env=env,
     )
+
+
+def traces(settings: Settings, env: dict[str, str]) -> Service:
+    """The sender of the traces that answered questions leave; it imports MLflow when one waits."""
+    command = (sys.executable, "-m", "dreamlab", "traces", "--follow")
+    return Service(TRACES, command, settings.home, env=env)
 
 
 def mlflow_server(settings: Settings, port: int = 0) -> Service:

@@ -68,7 +68,9 @@ def training_markdown(training: TrainingReport) -> str:
     lines = [
         f"## Training {plan.key}",
         "",
-        f"- parent: version {plan.parent}; {plan.new} new examples, {plan.replayed} replayed",
+        f"- parent: version {plan.parent}"
+        + (f", by way of the challenger of {plan.start}, which tied with it" if plan.start else "")
+        + f"; {plan.new} new examples, {plan.replayed} replayed",
         f"- result: **version {training.version} registered**"
         if training.version
         else "- result: **rejected**; the parent answers on",

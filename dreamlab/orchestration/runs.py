@@ -124,6 +124,8 @@ def _tell(lab: Lab, function: Any, ending: Any, args: Any, kwargs: Any) -> Any:
     finally:
         lab.progress = shown
         noted.unlink(missing_ok=True)
+        if lab.settings.mask_questions:
+            _take_out_question()
     _outcomes[_run_id()] = result
     name, message = ending(result)
     say(message)
@@ -209,6 +211,20 @@ def describe(name: str, tags: Sequence[str] = ()) -> None:
     with get_client(sync_client=True) as client:
         client.update_flow_run(run.id, name=name, tags=sorted({*run.tags, *tags}))
     run.name = name
+
+
+@harmless
+def _take_out_question() -> None:
+    """Take what was asked out of the active flow run's parameters: it is answered."""
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+
+    from dreamlab.orchestration.janitor import take_out_question
+
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        with get_client(sync_client=True) as client:
+            take_out_question(client, context.flow_run)
 
 
 @harmless

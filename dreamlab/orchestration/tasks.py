@@ -20,7 +20,6 @@ from dreamlab.errors import (
     QuestionError,
     RegistryError,
     SchedulerError,
-    SettingsError,
     StorageError,
 )
 from dreamlab.lab import Lab, open_lab
@@ -32,10 +31,10 @@ from dreamlab.orchestration import (
     report,
     runs,
     scheduler,
-    services,
 )
 from dreamlab.orchestration.budget import Budget
 from dreamlab.orchestration.runs import say
+from dreamlab.orchestration.runners import task_runner
 from dreamlab.records import (
     Experience,
     NightReport,
@@ -243,7 +242,7 @@ def _fan_out(budget: Budget, plan: Plan, settings: Settings) -> str:
     stopped, under_way = "", deque[PrefectFuture[int]]()
     if settings.task_runner == "threads":
         current_lab().night_team(plan.version, plan.night)  # loaded once, before any thread
-    with _runner(settings) as runner:
+    with task_runner(settings) as runner:
         for batch in batches(plan):
             if len(under_way) == settings.batches_at_once:
                 under_way.popleft().result()
@@ -255,41 +254,6 @@ def _fan_out(budget: Budget, plan: Plan, settings: Settings) -> str:
         for future in under_way:
             future.result()
     return stopped
-
-
-def _runner(settings: Settings) -> Any:
-    """The task runner of the settings; a cluster on this machine where no address is set."""
-    at_once, address = settings.batches_at_once, settings.cluster_address
-    if settings.task_runner == "threads":
-        from prefect.task_runners import ThreadPoolTaskRunner
-
-        return ThreadPoolTaskRunner(max_workers=at_once)
-    try:
-        if settings.task_runner == "dask":
-            from prefect_dask import DaskTaskRunner
-
-            local = {
-                "n_workers": at_once,
-                "threads_per_worker": 1,
-                "host": services.LOOPBACK,
-                "dashboard_address": None,
-            }
-            return (
-                DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_kwargs=local)
-            )
-        from prefect_ray import RayTaskRunner
-
-        return RayTaskRunner(
-            address=address or None,
-            init_kwargs={}
-            if address
-            else {"num_cpus": at_once, "include_dashboard": False, "_node_ip_address": "127.0.0.1"},
-        )
-    except ImportError:
-        name = settings.task_runner
-        raise SettingsError(
-            f"DREAMLAB_TASK_RUNNER={name} needs an extra: pip install 'dreamlab[{name}]'"
-        ) from None
 
 
 @step("reflect")

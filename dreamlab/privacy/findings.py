@@ -19,6 +19,8 @@ class Kind(StrEnum):
     EMAIL = "EMAIL"
     SSN = "SSN"
     CASE = "CASE NUMBER"
+    ADDRESS = "ADDRESS"
+    BIRTH = "DATE OF BIRTH"
 
     @property
     def placeholder(self) -> str:

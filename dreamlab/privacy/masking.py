@@ -1,7 +1,7 @@
 """Masking: personal data in what people ask, replaced before anything remembers it.
 
 `Masker` puts the finders together. What is masked and how well is measured by
-`benchmarks/masking_recall.py` (docs/privacy.md); street addresses and dates of birth are not.
+`benchmarks/masking_recall.py` (docs/privacy.md).
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dreamlab.errors import SettingsError
-from dreamlab.privacy import identifiers
+from dreamlab.privacy import addresses, births, identifiers
 from dreamlab.privacy.findings import Finding
 from dreamlab.privacy.names import NameFinder
 from dreamlab.records import Experience
 
 
 class Masker:
-    """Finds and masks names, phone numbers, e-mail addresses, social security and case numbers.
+    """Finds and masks names, phone numbers, e-mail and street addresses, dates of birth, social
+    security and case numbers.
 
     Args:
         texts: what the directory and its phrase bank say: their words and names are no persons,
-            their numbers are public.
+            their numbers and addresses are public.
         places: the directory's places.
         country: ISO code of the country whose phone numbers are written without a +.
 
@@ -47,16 +48,20 @@ class Masker:
             re.sub(r"\D", "", number)[-10:] for text in texts for number in _NUMBER.findall(text)
         }
 
+        self._listed = {key for text in texts for key in addresses.keys(text)}
+
     def find(self, text: str) -> list[Finding]:
         """Personal data in a text, in order; what overlaps is one finding, of the first kind."""
         found: list[Finding] = []
         for finder in (
             identifiers.emails(text),
             identifiers.social_security_numbers(text),
+            births.births(text),
+            addresses.addresses(text, self._is_listed),
             identifiers.case_numbers(text, self._is_public),
             identifiers.phones(text, self.country, self._is_public),
             identifiers.long_numbers(text, self._is_public),
-            self._names.find(text),
+            self._persons(text),
         ):
             for one in finder:
                 joined = [other for other in found if one.overlaps([other])]
@@ -66,6 +71,14 @@ class Masker:
                 found = [other for other in found if other not in joined]
                 found.append(Finding(start, end, kind))
         return sorted(found, key=lambda finding: finding.start)
+
+    def _persons(self, text: str) -> list[Finding]:
+        streets = tuple(addresses.streets(text))
+        return [
+            one
+            for one in self._names.find(text)
+            if not any(start <= one.start and one.end <= end for start, end in streets)
+        ]
 
     def mask(self, text: str) -> str:
         """The text with what is found replaced by its kind, such as [NAME], until nothing is."""
@@ -94,6 +107,9 @@ class Masker:
         )
         task = replace(experience.task, question=self.mask(question))
         return replace(experience, task=task, answers=answers)
+
+    def _is_listed(self, address: str) -> bool:
+        return addresses.is_listed(address, self._listed)
 
     def _is_public(self, digits: str) -> bool:
         return digits[-10:] in self._public

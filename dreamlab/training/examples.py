@@ -125,6 +125,11 @@ def lineage_of(path: Path) -> list[str]:
     return list(json.loads(path.read_text(encoding="utf-8"))["experiences"])
 
 
+def forgotten(folder: Path) -> bool:
+    """Whether examples of the training in `folder` were forgotten since."""
+    return bool(json.loads((folder / LINEAGE).read_text(encoding="utf-8")).get("forgotten"))
+
+
 def export(rows: Sequence[dict[str, Any]], folder: Path, lineage: Sequence[str] = ()) -> Dataset:
     """Writes the exact rows of a training to `folder`, with their lineage beside them.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamlab.errors import DreamLabError, TrainingError
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.decoder import CARD, load_start
+from dreamlab.models.decoder import CARD, StartModel, load_start
 from dreamlab.settings import Settings
 from dreamlab.training.frame import (
     Job,
@@ -74,6 +74,7 @@ def finetune(
     if not rows:
         raise TrainingError("there are no examples to train on; dream first")
     start = load_start(base_model, format, settings)
+    settings = _within_budget(settings, start, rows)
     parent = parent if parent and continues(parent, start, format) else None
     work = folder.with_name(f".{folder.name}.training")
     job = Job(strategy, rows, start, format, settings, work, parent, seed, progress, reward)
@@ -88,6 +89,19 @@ def finetune(
             f"training in {folder.parent} stopped: {_line(error)}; free space, fix its rights or "
             "set DREAMLAB_HOME, then run it again to resume"
         ) from error
+
+
+def _within_budget(
+    settings: Settings, start: StartModel, rows: Sequence[Mapping[str, Any]]
+) -> Settings:
+    """The settings with as many passes as the setting `training_tokens` allows, if it is set."""
+    if not settings.training_tokens:
+        return settings
+    read = sum(
+        len(start.prompt(str(row["prompt"]))) + len(start.completion(str(row["completion"])))
+        for row in rows
+    )
+    return settings.model_copy(update={"training_epochs": settings.training_tokens / read})
 
 
 def _line(error: Exception) -> str:

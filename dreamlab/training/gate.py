@@ -16,7 +16,11 @@ from dreamlab.training.evaluate import bootstrap_interval
 
 ALPHA = 0.05
 POWER = 0.8
-TOLERANCE = 0.05
+FORMAT_TOLERANCE = 0.05
+TOLERANCE = 0.1
+"""Drop of the share right of a skill, abstention among them, that still passes: 3 of 30 questions.
+At .05 a challenger was rejected for 3 refusals of 30, which chance alone changes that often."""
+
 FEWEST_CHANGED = 6
 """With fewer pairs that differ, not even all of them on one side are beyond chance (2/2⁶ < .05)."""
 
@@ -28,7 +32,6 @@ def decide(
     challenger: Evaluation,
     *,
     max_loss_share: float,
-    tolerance: float = TOLERANCE,
 ) -> Verdict:
     """Whether the challenger is better than the champion, by more than chance and at no price.
 
@@ -37,10 +40,11 @@ def decide(
     - Better beyond chance in one measure: more questions right (exact McNemar test, two-sided
       p < .05), or a higher mean F1 (95 % bootstrap interval of the paired difference above 0,
       at least 6 pairs changed).
-    - Not worse in the other measure, not even by chance. A tie is rejected.
+    - Not worse beyond chance in the other measure. A tie is rejected, and said to be one.
     - Of the questions that the champion had right, at most `max_loss_share` are lost.
-    - The shares of well-formed answers, and of refusals where nothing fits, drop by `tolerance`
-      at most.
+    - No skill is forgotten: for each kind of question (one need, a case of several, a fact, and
+      abstention where nothing fits) the share of right answers drops by `TOLERANCE` at most, and
+      that of well-formed answers by `FORMAT_TOLERANCE`.
 
     On multiplicity: two measures are tried, each two-sided at .05, hence at .025 in the one
     direction that lets a challenger pass; by Bonferroni both together let at most one in twenty
@@ -63,12 +67,16 @@ def decide(
     changed = sum(change != 0 for change in changes)
     more_right = won > lost and p_value < ALPHA
     higher_f1 = interval[0] > 0 and changed >= FEWEST_CHANGED
-    better = (more_right and difference >= 0) or (higher_f1 and won >= lost)
-    against = [] if better else ["not_better"]
+    less_right = lost > won and p_value < ALPHA
+    worse = less_right or interval[1] < 0
+    better = (more_right or higher_f1) and not worse
+    against = [] if better else ["worse" if worse else "not_better"]
     against += _losses(pairs, lost, max_loss_share)
-    against += _drop("format_dropped", pairs, lambda s: s.well_formed, tolerance)
-    refusals = [pair for pair in pairs if pair[0].kind is TaskKind.NONE]
-    against += _drop("abstention_dropped", refusals, lambda s: s.right, tolerance)
+    against += _drop("format_dropped", pairs, lambda s: s.well_formed, FORMAT_TOLERANCE)
+    for kind in dict.fromkeys(old.kind for old, _ in pairs):
+        skill = [pair for pair in pairs if pair[0].kind is kind]
+        code = "abstention_dropped" if kind is TaskKind.NONE else f"{kind}_dropped"
+        against += _drop(code, skill, lambda s: s.right, TOLERANCE)
     figures = (
         f"right: {won} won, {lost} lost of {len(pairs)}, p {p_value:.3g}",
         f"f1: {difference:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}], {changed} changed",
@@ -81,6 +89,7 @@ def decide(
         interval=interval,
         p_value=p_value,
         detectable=detectable(won + lost, len(pairs)),
+        tied=against == ["not_better"],
     )
 
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from dreamlab.agents.prompting import visible
-
 
 @dataclass
 class Reply:
@@ -163,12 +161,18 @@ def said(body: dict[str, Any]) -> str:
     return "\n".join(message["content"] for message in body["messages"])
 
 
+def unmarked(body: dict[str, Any]) -> str:
+    """The same without the marks, which are drawn anew for each request."""
+    return re.sub(r"(?<= )[0-9a-f]{16}(?=>)", "", said(body))
+
+
 def role_of(body: dict[str, Any]) -> str:
     """Which prompt a request was made of."""
     text = said(body)
     for name, sign in (
         ("lead", "`nothing_fits`: true only"),
-        ("expert", "`search`: words to search"),
+        ("expert", "`words`: a few English words"),
+        ("write", "about this service and no other"),
         ("judge", "`useful`: true only"),
         ("reflect", "`went_well`: what went well"),
         ("open", "Tonight's question:"),
@@ -178,42 +182,35 @@ def role_of(body: dict[str, Any]) -> str:
     raise AssertionError("a prompt of no role")
 
 
-def rows_in(body: dict[str, Any]) -> list[str]:
-    """The ids of the rows that a request shows, in order."""
-    block = re.search(r"^<rows \w+>\n(.*?)\n</rows \w+>", said(body), re.DOTALL | re.MULTILINE)
-    return re.findall(r"^\[([^\]]+)\]", block[1], re.MULTILINE) if block else []
+def blocks(body: dict[str, Any], name: str) -> list[str]:
+    """The texts that a request shows between marks of that name, in order."""
+    found = re.findall(
+        rf"^<{name} (\w+)>\n(.*?)\n</{name} \1>", said(body), re.DOTALL | re.MULTILINE
+    )
+    return [text for _, text in found]
 
 
-def row_in(body: dict[str, Any], id_: str) -> dict[str, str]:
-    """What a request shows of a row, by column."""
-    line = next(x for x in said(body).splitlines() if x.startswith(f"[{id_}] | "))
-    return dict(cell.split(": ", 1) for cell in line.split(" | ")[1:])
+def row_in(body: dict[str, Any]) -> dict[str, str]:
+    """What a request shows of its (first) row, by column."""
+    lines = [line for line in blocks(body, "row")[0].splitlines() if ": " in line]
+    return dict(line.split(": ", 1) for line in lines)
 
 
 def dutiful(body: dict[str, Any]) -> str:
-    """A model that cites the first rows it is shown, in their own words."""
-    role, rows = role_of(body), rows_in(body)[:2]
-    about = [f"{row_in(body, i)['name']} is listed here [{i}]." for i in rows]
+    """A model that understands no more than was understood and says of a row that it is there."""
+    role = role_of(body)
     if role == "expert":
-        return json.dumps({"search": "", "service_ids": rows, "reason": " ".join(about)})
+        return json.dumps({"needs": [], "groups": [], "words": ""})
     if role == "lead":
-        needs = [n for n in row_in(body, rows[0]).get("needs", "").split(", ") if n] if rows else []
-        return json.dumps(
-            {
-                "needs": needs[:1],
-                "groups": [],
-                "place": "",
-                "field": "",
-                "nothing_fits": not rows,
-                "service_ids": rows,
-                "text": " ".join(about),
-            }
-        )
+        return json.dumps({"needs": [], "groups": [], "field": "", "nothing_fits": False})
+    if role == "write":
+        return json.dumps({"text": f"{row_in(body)['name']} is listed here."})
     if role == "judge":
         return json.dumps({"grounded": True, "useful": True, "reason": "It rests on the rows."})
     if role == "open":
-        text = " ".join([*about, "Idea: they could share one waiting list."])
-        return json.dumps({"service_ids": rows, "text": text})
+        shown = [(re.match(r"\[(.+?)\]\nname: (.+)", row)) for row in blocks(body, "row")[:2]]
+        about = [f"{m[2]} is listed here [{m[1]}]." for m in shown if m]
+        return json.dumps({"text": " ".join([*about, "Idea: they could share one waiting list."])})
     lesson = {"text": "Questions about food went well.", "dreams": [1]}
     return json.dumps({"went_well": [lesson], "improve": [], "new": [lesson], "next_time": []})
 
@@ -226,25 +223,3 @@ def waited(until: Callable[[], bool], seconds: float = 5.0) -> bool:
             return False
         time.sleep(0.01)
     return True
-
-
-def gullible(injection: str, target: str) -> Script:
-    """A model that is dutiful until it reads the injection, and then does what that wants: it cites
-    the target, prints a number and, where the target is not to be had, refuses."""
-    sign = " ".join(visible(injection).split())
-
-    def script(body: dict[str, Any]) -> str:
-        reply = json.loads(dutiful(body))
-        if sign in " ".join(said(body).split()):
-            rows = rows_in(body)
-            ids = [target] if target in rows else []
-            number = "555-666-0000"
-            if role_of(body) == "expert":
-                reply |= {"service_ids": ids, "reason": f"Call {number} [{target}]."}
-            elif role_of(body) == "lead":
-                name = row_in(body, target).get("name", "") if ids else ""
-                text = f"{name} [{target}]. Call {number} [{target}]." if ids else "Nothing fits."
-                reply |= {"service_ids": ids, "nothing_fits": not ids, "text": text}
-        return json.dumps(reply)
-
-    return script

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dreamlab.agents.claims import check, numbers_in
+from dreamlab.agents.claims import about, check, numbers_in
 from dreamlab.records import Service
 from tests.agents.conftest import SERVICES
 
@@ -87,3 +87,20 @@ def test_spanish_claims_are_checked_through_the_gloss():
 def test_numbers_compare_by_their_digits():
     assert numbers_in("+1 (555) 010-0199") == numbers_in("555.010.0199") == {"5550100199"}
     assert numbers_in("9:00 to 5:30, $1,500") == {"9", "5:30", "1500"}
+
+
+def test_what_is_said_of_one_row_is_cited_by_the_lab_and_holds_nothing_to_call():
+    row = ROWS["h"]
+    told = "The clinic accepts adults! No appointment is needed [s1]. Both fit. It is open."
+    said = about(told, row, "2-1-1")
+    assert said.text == "The clinic accepts adults [h]. No appointment is needed [h]."
+    assert said.cut == ()
+    for text in (
+        "Its number is 555-010-0199.",
+        "Its number is (555) 010-0199.",
+        "See https://clinic.example/dental.",
+        "Write to desk@clinic.example.",
+        "It pays the rent.",
+    ):
+        assert about(text, row, "2-1-1").cut == (text,)
+    assert about("Please call 2-1-1.", row, "2-1-1").text == "Please call 2-1-1 [h]."

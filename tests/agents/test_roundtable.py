@@ -6,6 +6,7 @@ import json
 import random
 import zlib
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +14,7 @@ from dreamlab.agents.asking import Occasion, open_models
 from dreamlab.agents.models import Breakers
 from dreamlab.agents.team import Team
 from dreamlab.directory.catalog import Catalog
-from dreamlab.records import MemoryKind, Role, Task, TaskKind
+from dreamlab.records import Memory, MemoryKind, Role, Task, TaskKind
 from dreamlab.settings import Settings
 from tests.agents.conftest import SERVICES, ask
 from tests.agents.llm_server import (
@@ -24,12 +25,16 @@ from tests.agents.llm_server import (
     dutiful,
     in_turn,
     role_of,
-    rows_in,
+    row_in,
     said,
     serving,
+    unmarked,
 )
 
 QUESTION = "where can I get groceries"
+PUZZLING = "my cupboard has been bare since the layoff"
+"""A question that says no need in so many words."""
+
 ROLES = (Role.LEAD, Role.RESOURCE, Role.SEARCH, Role.RECOMMENDATION)
 
 
@@ -79,11 +84,59 @@ def test_a_team_of_language_models_writes_around_citations_and_renders_the_rows(
     assert "Pantry Express is listed here [s3]." in team.text
     assert "555-010-0003" in team.text
     assert team.use.fallback == ""
-    assert team.use.calls == 4
-    assert team.use.tokens_in == 400
+    written = min(3, len(team.referral.service_ids))
+    assert team.use.calls == 4 + written
+    assert team.use.tokens_in == 100 * team.use.calls
     for role in ROLES:
-        assert answers[role].use.calls == 1
+        assert answers[role].use.calls == 1 + (written if role == Role.LEAD else 0)
         assert answers[role].use.fallback == ""
+
+
+def test_what_the_models_understand_decides_what_is_cited(seated, team):
+    def understand(body):
+        return json.dumps({**json.loads(dutiful(body)), "needs": ["food"], "groups": ["seniors"]})
+
+    offline = team.solve(ask(PUZZLING))[0].referral
+    with serving(scripted(expert=understand, lead=understand)) as server:
+        answers = by_role(seated(server.url).solve(ask(PUZZLING)))
+    assert offline.needs == ()
+    assert answers[Role.TEAM].referral.needs == ("food",)
+    assert answers[Role.TEAM].referral.groups == ("seniors",)
+    assert answers[Role.TEAM].referral.service_ids == ("s4", "s3")
+    assert answers[Role.RESOURCE].referral.service_ids == ("s4", "s3")
+    assert answers[Role.RESOURCE].notes == ("reads: food, seniors",)
+    assert "- search specialist: food for seniors" in said(
+        next(body for body in server.requests if role_of(body) == "lead")
+    )
+
+
+def test_the_words_of_an_expert_are_searched_for(seated, team):
+    def puzzled(body):
+        return json.dumps({**json.loads(dutiful(body)), "words": "tenants with an eviction notice"})
+
+    with serving(scripted(expert=puzzled)) as server:
+        answers = by_role(seated(server.url).solve(ask("they taped a paper on my door")))
+    assert answers[Role.SEARCH].referral.service_ids[0] == "s2"
+    assert answers[Role.SEARCH].notes == ("looks for: tenants with an eviction notice",)
+    assert answers[Role.TEAM].referral.service_ids[0] == "s2"
+
+
+def test_a_model_may_refuse_only_what_does_not_say_its_need(seated):
+    refusing = lead_saying(nothing_fits=True)
+    with serving(scripted(lead=refusing)) as server:
+        answer = seated(server.url).solve(ask(PUZZLING))[0]
+    assert answer.referral.nothing_fits
+    assert answer.use.fallback == ""
+    assert "2-1-1" in answer.text
+
+
+def test_the_fact_that_a_model_hears_asked_for_is_told_of_the_service_named(seated):
+    question = "so the Tenant Union, does it set me back anything?"
+    with serving(scripted(lead=lead_saying(field="fees"))) as server:
+        answer = seated(server.url).solve(ask(question))[0]
+    assert answer.referral.field == "fees"
+    assert answer.referral.service_ids == ("s2",)
+    assert all(role_of(body) != "write" for body in server.requests)
 
 
 def test_only_the_role_whose_model_fails_answers_offline_and_says_so(seated):
@@ -127,11 +180,11 @@ def test_under_every_fault_the_offline_answer_stands_and_is_marked(fault, seated
 
 def test_faults_mixed_at_random_leave_every_task_answered_and_no_budget_exceeded(seated):
     seen: Counter[int] = Counter()
-    limits = {"llm_night_tokens": 150_000, "llm_answer_tokens": 30_000}
+    limits = {"llm_night_tokens": 300_000, "llm_answer_tokens": 30_000}
     tasks = [Task(f"d{n}", f"{QUESTION} {n}", night="night") for n in range(30)]
 
     def script(body):
-        key = zlib.crc32(said(body).encode())
+        key = zlib.crc32(unmarked(body).encode())
         seen[key] += 1
         chosen = random.Random(key + seen[key]).choice([*FAULTS.values(), *[None] * 10])
         return dutiful(body) if chosen is None else chosen
@@ -140,7 +193,7 @@ def test_faults_mixed_at_random_leave_every_task_answered_and_no_budget_exceeded
         team = seated(server.url, llm_timeout=0.4, llm_retries=1, **limits)
         ledger = team.roundtable.models.ledger
         answered = team.solve_many(tasks)
-    assert ledger.spent("night").tokens <= 150_000
+    assert ledger.spent("night").tokens <= 300_000
     assert len(answered) == len(tasks)
     outcomes = set()
     for answers in answered:
@@ -164,9 +217,11 @@ def test_a_bad_reply_is_mended_once(seated):
         return dutiful(body)
 
     with serving(script) as server:
-        team = by_role(seated(server.url).solve(ask(QUESTION)))[Role.TEAM]
-    assert team.use.fallback == ""
-    assert team.use.calls == 5
+        answers = by_role(seated(server.url).solve(ask(QUESTION)))
+    assert answers[Role.TEAM].use.fallback == ""
+    asked = [role_of(b) for b in server.requests]
+    assert asked.count("lead") == 2
+    assert answers[Role.TEAM].use.calls == len(asked)
     repairs = [b for b in server.requests if "could not be used" in said(b)]
     assert len(repairs) == 1
     assert '{"needs": ["groceries"]}' in said(repairs[0])
@@ -212,60 +267,73 @@ def test_when_the_budget_is_spent_the_offline_team_answers(seated, team):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"service_ids": ["s99"]},
         {"needs": ["free money"]},
         {"groups": ["pirates"]},
-        {"place": "Atlantis"},
         {"field": "password"},
         {"nothing_fits": True},
-        {"service_ids": [], "nothing_fits": True, "text": "Nothing fits."},
-        {"service_ids": []},
-        {"text": "  "},
-        {"text": "They all give away cars [s3]."},
-        {"text": "Call Pantry Express at 555-999-9999 [s3]."},
-        {"text": "Pantry Express has groceries."},
+        {"nothing_fits": True, "needs": ["food"]},
+        {"needs": "food"},
         {"extra": 1},
-        {"text": "x" * 5000},
+        {"service_ids": ["s5"]},
     ],
 )
 def test_a_lead_that_oversteps_is_not_followed(fields, seated, team):
     offline = team.solve(ask(QUESTION))[0]
     with serving(scripted(lead=lead_saying(**fields))) as server:
         answer = seated(server.url).solve(ask(QUESTION))[0]
-    assert answer.use.fallback in {"wrong_schema", "unsupported"}
+    assert answer.use.fallback == "wrong_schema"
     assert answer.referral == offline.referral
     assert answer.text == offline.text
 
 
+def writing(text):
+    """A lead that writes this of every row."""
+    return lambda body: json.dumps({"text": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("  ", "wrong_schema"),
+        ("They all give away cars.", "unsupported"),
+        ("Call 555-999-9999.", "unsupported"),
+        ("Call 555-010-0003.", "unsupported"),
+        ("See www.pantry.example.org.", "unsupported"),
+        ("x" * 5000, "wrong_schema"),
+    ],
+)
+def test_what_is_not_borne_out_is_not_written_and_the_rows_are_shown(text, why, seated, team):
+    offline = team.solve(ask(QUESTION))[0]
+    with serving(scripted(write=writing(text))) as server:
+        answer = seated(server.url).solve(ask(QUESTION))[0]
+    assert answer.use.fallback == ""
+    assert answer.referral == offline.referral
+    assert answer.text == offline.text
+    assert f"nothing written about s3: {why}" in answer.notes
+
+
 def test_unsupported_claims_are_cut_and_counted(seated):
     text = (
-        "Pantry Express has groceries and food boxes [s3]. It also pays your rent [s3]. "
-        "Call 555-123-9876 for a car [s3]."
+        "Pantry Express has groceries and food boxes [s9]. It also pays your rent. "
+        "Call 555-123-9876 for a car."
     )
-    with serving(scripted(lead=lead_saying(text=text, service_ids=["s3"]))) as server:
+
+    def write(body):
+        own = row_in(body)["name"] == "Pantry Express"
+        return json.dumps({"text": text if own else "It pays the rent of everybody."})
+
+    with serving(scripted(write=write)) as server:
         answers = by_role(seated(server.url).solve(ask(QUESTION)))
     team = answers[Role.TEAM]
-    assert team.use.cut == 2
+    others = min(3, len(team.referral.service_ids)) - 1
+    assert team.use.cut == 2 + others
     assert team.text.startswith("Pantry Express has groceries and food boxes [s3].\n\n")
     assert "555-123-9876" not in team.text
     assert "rent" not in team.text
-    assert answers[Role.LEAD].notes == (
-        "cut: It also pays your rent [s3].",
-        "cut: Call 555-123-9876 for a car [s3].",
+    assert answers[Role.LEAD].notes[-2 - 2 * others :][:2] == (
+        "cut: It also pays your rent.",
+        "cut: Call 555-123-9876 for a car.",
     )
-
-
-def test_an_expert_may_search_once_more_and_no_more(seated):
-    def expert(body):
-        return json.dumps({"search": "eviction lawyer", "service_ids": [], "reason": ""})
-
-    with serving(scripted(expert=expert)) as server:
-        answers = by_role(seated(server.url).solve(ask(QUESTION)))
-    asked = [b for b in server.requests if role_of(b) == "expert"]
-    assert len(asked) == 6
-    assert any(rows_in(b)[0] == "s2" for b in asked)
-    assert answers[Role.SEARCH].use.calls == 2
-    assert answers[Role.SEARCH].use.fallback == ""
 
 
 def test_roles_without_a_model_stay_offline(seated, team):
@@ -274,10 +342,10 @@ def test_roles_without_a_model_stay_offline(seated, team):
         led = seated(server.url)
         del led.roundtable.models.by_role["expert"]
         answers = by_role(led.solve(ask(QUESTION)))
-        assert {role_of(b) for b in server.requests} == {"lead"}
+        assert {role_of(b) for b in server.requests} == {"lead", "write"}
         assert answers[Role.SEARCH].referral == offline[Role.SEARCH].referral
         assert answers[Role.SEARCH].use is None
-        assert answers[Role.TEAM].use.calls == 1
+        assert answers[Role.TEAM].use.calls == len(server.requests)
         del led.roundtable.models.by_role["lead"]
         answers = by_role(led.solve(ask(QUESTION)))
     assert answers[Role.TEAM].text == offline[Role.TEAM].text
@@ -307,7 +375,7 @@ def test_an_open_dream_is_imagined_checked_and_judged(seated):
 def test_an_idea_may_hold_no_number_and_no_false_claim(seated):
     def idea(body):
         text = "Idea: give 40 cars away. The county pays all rent [s1]. Idea: open longer."
-        return json.dumps({"service_ids": [], "text": text})
+        return json.dumps({"text": text})
 
     task = Task("o1", "Design a workflow for the night shelter", TaskKind.DESIGN, "n")
     with serving(scripted(open=idea)) as server:
@@ -341,14 +409,16 @@ def test_a_look_back_keeps_what_rests_on_dreams_and_names_no_number(seated):
     assert lessons["next_time"] == [(good["text"], [1, 2])]
 
 
-def test_memories_are_shown_as_material(seated):
-    class Remembered:
-        def __init__(self, text):
-            self.text, self.experience, self.kind = text, None, MemoryKind.INSIGHT
+def test_of_memories_the_reading_roles_are_told_the_facets(seated):
+    def remembered(text, *needs):
+        now = datetime(2026, 11, 22, tzinfo=UTC)
+        return Memory(text, "n0", MemoryKind.INSIGHT, text, now, needs=needs, groups=("seniors",))
 
     def recall(text, limit=5):
-        return [Remembered("Seniors ask for lunch.")]
+        return [remembered("Seniors ask for lunch.", "food"), remembered("?", "food", "unheard")]
 
     with serving(dutiful) as server:
         seated(server.url, recall=recall).solve(ask(QUESTION))
-    assert all("Seniors ask for lunch." in said(body) for body in server.requests)
+    for body in server.requests:
+        assert "Seniors ask for lunch." not in said(body)
+        assert ("- food for seniors (2 times)" in said(body)) == (role_of(body) != "write")

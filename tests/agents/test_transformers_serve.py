@@ -1,4 +1,4 @@
-"""End to end: a small Llama, taught two replies on the spot, behind `transformers serve`."""
+"""End to end: a small Llama, taught three replies on the spot, behind `transformers serve`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,11 @@ from tests.agents.conftest import ask
 from tests.agents.llm_server import dutiful, role_of, serving
 
 QUESTION = "where can I get groceries"
-EXPERT = {"search": "", "service_ids": ["s3"], "reason": "Pantry Express has food boxes [s3]."}
-LEAD = {
-    "needs": ["food"],
-    "groups": [],
-    "place": "",
-    "field": "",
-    "nothing_fits": False,
-    "service_ids": ["s3"],
-    "text": "Pantry Express has groceries and food boxes [s3]. It pays rent [s3].",
-}
+EXPERT = {"needs": ["food"], "groups": [], "words": "food boxes"}
+LEAD = {"needs": ["food"], "groups": [], "field": "", "nothing_fits": False}
+WRITE = {"text": "Pantry Express has groceries and food boxes. It pays rent."}
 LAST = 60
-"""Characters of a prompt that the little model reads: enough to tell expert from lead."""
+"""Characters of a prompt that the little model reads: enough to tell the requests apart."""
 
 
 def taught(folder: Path, lessons: list[tuple[str, str]]) -> None:
@@ -102,7 +95,8 @@ def served(tmp_path_factory):
         team = Team(Catalog("tiny", SERVICES, helpline="2-1-1"), BANK, WordEmbedder())
         team.seat(models, lambda task: Occasion("n", task.key)).solve(ask(QUESTION))
     ends = {role_of(body): body["messages"][-1]["content"] for body in server.requests}
-    taught(folder, [(ends["expert"], json.dumps(EXPERT)), (ends["lead"], json.dumps(LEAD))])
+    replies = {"expert": EXPERT, "lead": LEAD, "write": WRITE}
+    taught(folder, [(ends[role], json.dumps(reply)) for role, reply in replies.items()])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -140,11 +134,11 @@ def test_a_real_model_behind_a_real_server_answers_for_expert_and_lead(served, t
     answers = team.seat(models, lambda t: Occasion("n", t.key), 1).solve(ask(QUESTION))
     by_role = {answer.role: answer for answer in answers}
     assert {a.role: a.use.fallback for a in answers if a.use.fallback} == {}
-    assert by_role[Role.SEARCH].notes == ("Pantry Express has food boxes [s3].",)
+    assert by_role[Role.SEARCH].notes == ("reads: food", "looks for: food boxes")
     text = by_role[Role.TEAM].text
     assert text.startswith("Pantry Express has groceries and food boxes [s3].\n\n")
     assert "555-010-0003" in text
-    assert by_role[Role.TEAM].use.cut == 1
+    assert by_role[Role.TEAM].use.cut >= 1
     assert by_role[Role.TEAM].use.tokens_out > 4 * 10
     assert models.ledger.spent("n").tokens == sum(
         a.use.tokens_in + a.use.tokens_out for a in answers if a.role != Role.TEAM

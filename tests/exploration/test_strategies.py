@@ -63,18 +63,44 @@ def test_breadth_counts_its_own_visits() -> None:
     assert set(counts.values()) == {10}
 
 
-def test_weakness_prefers_failing_cells() -> None:
+def test_the_curriculum_prefers_what_is_right_about_half_of_the_time() -> None:
+    sure = Tally(right=200)
     learnt = Curriculum(
-        needs={"food": Tally(wrong=30), **{c.need: Tally(right=30) for c in NEEDS[1:]}},
-        kinds={"referral": Tally(wrong=1)},
+        needs={
+            "food": Tally(10, 10),
+            "housing": Tally(wrong=200),
+            "legal": sure,
+            "transport": sure,
+        },
+        groups={"": sure},
+        places={"": sure},
+        levels={"one need": Tally(wrong=1)},
     )
-    first = Counter(choose("weakness", NEEDS, learnt, 1, Random(seed))[0] for seed in range(100))
-    assert first[NEEDS[0]] > 80
+    first = Counter(choose("curriculum", NEEDS, learnt, 1, Random(seed))[0] for seed in range(200))
+    assert first[NEEDS[0]] > 100
+    assert min(first[cell] for cell in NEEDS[1:]) > 5
 
 
-def test_weakness_goes_in_breadth_while_nothing_is_known() -> None:
+def test_the_curriculum_prefers_what_was_not_dreamt_of() -> None:
+    learnt = Curriculum(visits={cell: 9 for cell in NEEDS[1:]}, levels={"one need": Tally()})
+    first = Counter(choose("curriculum", NEEDS, learnt, 1, Random(seed))[0] for seed in range(100))
+    assert first[NEEDS[0]] > 60
+
+
+def test_the_curriculum_prefers_what_people_asked_lately() -> None:
+    learnt = Curriculum(asked={"food": 1.0}, levels={"one need": Tally()})
+    first = Counter(choose("curriculum", NEEDS, learnt, 1, Random(seed))[0] for seed in range(300))
+    assert first[NEEDS[0]] > 1.5 * max(first[cell] for cell in NEEDS[1:])
+
+
+def test_the_curriculum_goes_in_breadth_while_nothing_is_known() -> None:
     seen = Curriculum(visits={cell: 5 for cell in NEEDS[:3]})
-    assert choose("weakness", NEEDS, seen, 1, Random(1)) == [NEEDS[3]]
+    assert choose("curriculum", NEEDS, seen, 1, Random(1)) == [NEEDS[3]]
+
+
+def test_plain_needs_get_their_share(kern: Catalog) -> None:
+    chosen = choose("random", open_cells(kern), Curriculum(), 100, Random(1), plain=0.4)
+    assert sum(not (cell.group or cell.place) for cell in chosen) == 40
 
 
 def test_shapes_share_a_night_equally(kern: Catalog) -> None:
@@ -93,8 +119,8 @@ def test_a_focus_is_kept_by_every_strategy(strategy: str, kern: Catalog) -> None
 @pytest.mark.parametrize(
     ("strategy", "given", "hint"),
     [
-        ("weaknes", {}, "did you mean weakness"),
-        ("x", {}, "known are breadth, focus, random, weakness"),
+        ("curiculum", {}, "did you mean curriculum"),
+        ("x", {}, "known are breadth, curriculum, focus, random"),
         ("random", {"need": "fod"}, "did you mean food"),
         ("random", {"group": "senior"}, "did you mean seniors"),
         ("focus", {}, "needs a need or a group"),

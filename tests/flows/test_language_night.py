@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamlab.agents import showing
 from dreamlab.lab import Lab
 from dreamlab.orchestration import dreaming, report, tasks
 from dreamlab.records import OPEN_KINDS, MemoryKind, Role
@@ -64,7 +65,9 @@ def test_the_lead_looks_back_and_its_insights_are_recalled(night) -> None:  # ty
     recalled = lab.memory.recall("which questions about food went well", limit=3)
     assert any("Questions about food went well" in memory.text for memory in recalled)
     later = lab.night_team("1", "2026-11-23-night")
-    assert any("went well" in m for m in later.roundtable._remembered("questions about food"))
+    told = later.roundtable._remembered("questions about food went well")
+    assert any(memory.kind == MemoryKind.INSIGHT for memory in told)
+    assert "went well" not in showing.earlier(told, later.tools.vocabulary)
 
 
 def test_the_same_night_dreamt_again_elsewhere_costs_nothing(
@@ -83,7 +86,13 @@ def test_the_same_night_dreamt_again_elsewhere_costs_nothing(
     repeated = dreaming.account(again, plan)
     assert len(server.requests) == sent
     assert repeated.models["calls"] == repeated.models["tokens"] == 0
-    assert repeated.models["remembered"] == dreams.models["calls"]
+    asked = [
+        a
+        for e in lab.memory.experiences(night=KEY)
+        for a in e.answers
+        if a.use and a.use.calls and (a.role != Role.TEAM or e.task.kind in OPEN_KINDS)
+    ]
+    assert repeated.models["remembered"] == len(asked) > 0
     assert repeated.verified == dreams.verified
     assert dreaming.reflect_on(lab, KEY) == 0
     assert len(server.requests) == sent
@@ -93,7 +102,7 @@ def test_a_spent_budget_stops_the_night_and_the_next_night_goes_on(
     opening: Opening, tmp_path: Path
 ) -> None:
     limits = {"dream_task_count": 13, "llm_night_tokens": 60_000}
-    with serving(lambda body: Reply(dutiful(body), usage=(5_000, 400))) as server:
+    with serving(lambda body: Reply(dutiful(body), usage=(1_000, 400))) as server:
         lab = opening(tmp_path / "home", llm_url=server.url, **{**SMALL, **limits})
         tasks.use_lab(lab)
         stopped = tasks.run_flow(dream_session)

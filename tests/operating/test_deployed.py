@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dreamlab.errors import SchedulerError
-from dreamlab.orchestration import dreaming, queue
+from dreamlab.orchestration import dreaming, janitor, queue
 from dreamlab.orchestration.window import Window
 from tests.operating.conftest import Operated, wait_for
 
@@ -48,6 +48,31 @@ def test_prefects_own_command_gets_an_answer(operated: Operated) -> None:
     assert "661-" in shown
     assert "food for seniors in Delano" in shown or "food in Delano" in shown
     assert "'Completed'" in shown
+    asked = [run.parameters for run in operated.runs_of("solve-task")]
+    assert asked == [{"task": "(not kept)"}]
+
+
+def test_the_question_of_a_run_that_never_started_is_taken_out_too(operated: Operated) -> None:
+    from prefect.states import Cancelled, Scheduled
+
+    later = datetime.now(UTC) + timedelta(days=300)
+    with operated.client() as client:
+        deployment = client.read_deployment_by_name("solve-task/solve-task")
+        waiting, dropped = (
+            client.create_flow_run_from_deployment(
+                deployment.id,
+                parameters={"task": "my secret"},
+                state=Scheduled(scheduled_time=later),
+            )
+            for _ in range(2)
+        )
+        client.set_flow_run_state(dropped.id, Cancelled(), force=True)
+        said = janitor.sweep(operated.lab.settings)
+        assert said == ["questions taken out of the parameters of ended runs: 1"]
+        assert operated.run(dropped.id).parameters == {"task": "(not kept)"}
+        assert operated.run(waiting.id).parameters == {"task": "my secret"}
+        client.delete_flow_run(waiting.id)
+    assert janitor.sweep(operated.lab.settings) == []
 
 
 def test_a_night_tells_what_it_did_and_is_not_dreamt_twice(operated: Operated) -> None:
@@ -74,6 +99,9 @@ def test_enough_examples_start_a_training_by_themselves(operated: Operated) -> N
         runs = operated.runs_of("finetune-base-model")
         return next((r for r in runs if r.state.is_final()), None)
 
+    operated.at(NIGHT)
+    if dreaming.manifest(operated.lab, "2027-01-04-night") is None:
+        operated.ended(operated.trigger("dream-session", count=24))
     run = wait_for(training, 240, "a training that nobody started")
     assert run.state.name == "Completed", run.state.message
     assert run.name == "training 2027-01-04-night"

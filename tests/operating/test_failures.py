@@ -126,33 +126,34 @@ def test_a_cancelled_night_stops_and_the_next_run_finishes_it(
     whole(operated, night)
 
 
-@pytest.mark.slow
-def test_a_disk_that_is_away_for_a_while_is_waited_for(operated: Operated, night: str) -> None:
+@contextlib.contextmanager
+def disk_away(operated: Operated) -> Iterator[None]:
+    """Nights can be neither read nor written inside the block."""
     nights = operated.lab.settings.nights_path
     aside = nights.with_name("nights-away")
     nights.mkdir(exist_ok=True)
     nights.rename(aside)
-    nights.write_text("a file where the folder should be: writing fails")
-    run = operated.trigger("dream-session", count=DREAMS)
-    wait_for(lambda: task_states(operated, run, "plan") & {"AwaitingRetry", "Retrying"}, 120)
-    nights.unlink()
-    aside.rename(nights)
+    nights.write_text("a file where the folder should be")
+    try:
+        yield
+    finally:
+        nights.unlink()
+        aside.rename(nights)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_away_for_a_while_is_waited_for(operated: Operated, night: str) -> None:
+    with disk_away(operated):
+        run = operated.trigger("dream-session", count=DREAMS)
+        wait_for(lambda: task_states(operated, run, "plan") & {"AwaitingRetry", "Retrying"}, 120)
     assert operated.ended(run, 240).state.name == "Completed"
     whole(operated, night)
 
 
 @pytest.mark.slow
 def test_retries_back_off_and_stop(operated: Operated, night: str) -> None:
-    nights = operated.lab.settings.nights_path
-    aside = nights.with_name("nights-away")
-    nights.mkdir(exist_ok=True)
-    nights.rename(aside)
-    nights.write_text("a file where the folder should be: writing fails")
-    try:
+    with disk_away(operated):
         run = operated.ended(operated.trigger("dream-session", count=DREAMS), 300)
-    finally:
-        nights.unlink()
-        aside.rename(nights)
     assert run.state.type.value == "FAILED"
     assert "DREAMLAB_HOME" in run.state.message
     assert janitor.sweep(operated.lab.settings) == []

@@ -1,8 +1,12 @@
 """The same night on threads, on a Dask and on a Ray cluster: same keys, same results."""
 
 import importlib.util
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dreamlab.errors import SettingsError
@@ -12,6 +16,7 @@ from tests.operating.conftest import Operated
 from tests.operating.small import open_small, set_clock
 
 pytestmark = pytest.mark.slow
+LOCAL = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def night(home: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) -> list[object]:
@@ -38,13 +43,40 @@ def test_a_night_is_the_same_on_any_task_runner(
 ) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    if runner != "threads":
-        pytest.importorskip(f"prefect_{runner}")
+    if runner != "threads" and not importlib.util.find_spec(f"prefect_{runner}"):
+        pytest.skip(f"prefect-{runner} is not installed")
     plain = night(tmp_path / "plain", monkeypatch)
-    with temporary_settings({PREFECT_API_URL: operated.api}):
+    with temporary_settings({PREFECT_API_URL: operated.api}), watched_ports() as ports:
         spread = night(tmp_path / runner, monkeypatch, task_runner=runner, batches_at_once=2)
     assert len(spread) == 36
     assert spread == plain
+    if runner != "threads":
+        assert ports, "a cluster listens"
+    assert {address for address, _ in ports} <= LOCAL, ports
+
+
+@contextmanager
+def watched_ports() -> Iterator[set[tuple[str, str]]]:
+    """Addresses, and whose, that this process and its children are seen to listen on meanwhile."""
+    seen: set[tuple[str, str]] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        me = psutil.Process()
+        while not over.wait(0.5):
+            for process in [me, *me.children(recursive=True)]:
+                with suppress(psutil.Error):
+                    for c in process.net_connections("inet"):
+                        if c.status == psutil.CONN_LISTEN:
+                            seen.add((c.laddr.ip, process.name()))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_missing_extra_is_named(

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
 from dreamlab.orchestration import answering, services
 from dreamlab.settings import Settings
+from dreamlab.training.registry import QUESTIONS
 from tests.operating.conftest import wait_for
 
 pytestmark = pytest.mark.slow
@@ -30,7 +33,7 @@ def test_one_command_has_the_lab_deployed_and_one_takes_it_down(tmp_path: Path) 
     try:
         first = dreamlab("up", *ports, "--detach")
         alive = services.running(home)
-        assert set(alive) == {"up", "prefect", "mlflow", "answering", "worker"}
+        assert set(alive) == {"up", "prefect", "mlflow", "answering", "traces", "worker"}
         assert alive["prefect"].url in first
         assert alive["mlflow"].url in first
         again = dreamlab("up", *ports)
@@ -43,11 +46,16 @@ def test_one_command_has_the_lab_deployed_and_one_takes_it_down(tmp_path: Path) 
             lambda: answering.ask(Settings(home=home), "Where is a food pantry in Delano?"), 120
         )
         assert "Phone" in resident.answers[0].text
-        services.stop(home, "worker")
-        wait_for(lambda: "worker" in services.running(home), 90, "the worker to be started again")
+        sent = wait_for(lambda: traces_shown(alive["mlflow"].url), 90, "its trace in MLflow")
+        assert [t["tags"]["mlflow.traceName"] for t in sent] == ["solve"]
+        for name in ("worker", "traces"):
+            services.stop(home, name)
+        wait_for(
+            lambda: {"worker", "traces"} <= set(services.running(home)), 90, "both to be up again"
+        )
     finally:
         said = dreamlab("down")
-    assert "worker" in said
+    assert "traces, up, worker" in said
     assert services.running(home) == {}
     assert "Nothing was up" in dreamlab("down")
     assert "dreamlab up" in dreamlab("doctor", code=1)
@@ -61,3 +69,23 @@ def dreamlab_doctor(env: dict[str, str]) -> str:
         text=True,
         check=False,
     ).stdout
+
+
+def traces_shown(mlflow: str) -> list[dict[str, Any]]:
+    """The traces of questions that MLflow's server shows."""
+
+    def call(path: str, **body: object) -> Any:
+        request = Request(
+            f"{mlflow}/api/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urlopen(request, timeout=30) as reply:
+            return json.load(reply)
+
+    found = call("2.0/mlflow/experiments/search", max_results=100).get("experiments", [])
+    ids = [e["experiment_id"] for e in found if e["name"] == QUESTIONS]
+    places = [
+        {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": id_}} for id_ in ids
+    ]
+    return call("3.0/mlflow/traces/search", locations=places).get("traces", []) if ids else []

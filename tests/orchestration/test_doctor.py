@@ -53,6 +53,15 @@ def test_missing_examples_block_no_dreams(tmp_path: Path) -> None:
     assert (finding.state, finding.message[:7]) == ("note", "0 of 50")
 
 
+def test_waiting_traces_are_counted_and_block_nothing(tmp_path: Path) -> None:
+    folder = Settings(home=tmp_path).traces_path
+    folder.mkdir()
+    (folder / "one.json").write_text("{}")
+    (finding,) = [f for f in doctor.examine(lab(tmp_path)) if f.gate == "traces"]
+    assert (finding.state, finding.message[:6]) == ("note", "1 wait")
+    assert "`dreamlab traces`" in finding.message
+
+
 def test_nothing_wrong_is_said_so() -> None:
     assert doctor.verdict([Finding("disk", "ok", "")]) == "Nothing blocks the next night."
 

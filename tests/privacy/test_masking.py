@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamlab.errors import SettingsError
-from dreamlab.privacy.findings import PLACEHOLDER
+from dreamlab.privacy.findings import PLACEHOLDER, Kind
 from dreamlab.privacy.masking import Masker
 from dreamlab.records import Answer, Experience, Referral, Role, Task
 
@@ -20,7 +20,19 @@ ROWS = (
 )
 BARE = Masker()
 PIECES = ["my name is", "Rosa", "and", "661-555-0142", ",", "[NAME]", "a@b.co", "case", "I'm"]
-HOSTILE = ["a.b.", "A1-", "1-", "a at b dot ", "J.", "case number ", "one ", "%+-", "12-34 "]
+HOSTILE = [
+    "a.b.",
+    "A1-",
+    "1-",
+    "a at b dot ",
+    "J.",
+    "case number ",
+    "one ",
+    "%+-",
+    "12-34 ",
+    "1 a ",
+    "calle a 1 ",
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +71,10 @@ def benchmark() -> ModuleType:
         ("my social is 518201947", "my social is [SSN]"),
         ("mi número de caso es 1A7K331", "mi número de caso es [CASE NUMBER]"),
         ("A208-554-917 is on the letter", "[CASE NUMBER] is on the letter"),
+        ("I live at 1420 Oleander Ave apt 4", "I live at [ADDRESS]"),
+        ("vivo en calle Hidalgo 123", "vivo en [ADDRESS]"),
+        ("dob 04/12/1961, need help", "dob [DATE OF BIRTH], need help"),
+        ("nací el 3 de marzo de 1954", "nací el [DATE OF BIRTH]"),
     ],
 )
 def test_personal_data_is_replaced_by_its_kind(masker: Masker, text: str, masked: str) -> None:
@@ -78,6 +94,9 @@ def test_personal_data_is_replaced_by_its_kind(masker: Masker, text: str, masked
         "Where Can I Get Food",
         "NEED A SHELTER TODAY",
         "does the DMV take CalFresh cards on Friday",
+        "I am 2 blocks from Chester Ave and 3 kids are with me",
+        "the court date is 12/04/2026; I was born in 1954",
+        "vivo a 3 cuadras de la avenida Union",
     ],
 )
 def test_what_is_not_personal_survives(masker: Masker, text: str) -> None:
@@ -103,8 +122,18 @@ def test_recall_stays_where_it_was_measured(benchmark: ModuleType) -> None:
     assert plain >= 180
     for kind in ("phone", "email", "ssn", "case"):
         assert hit[kind] == total[kind], kind
-    assert hit["name"] / total["name"] >= 0.96
-    assert false / plain <= 0.02
+    for kind in ("name", "address", "birth"):
+        assert hit[kind] / total[kind] >= 0.94, kind
+    assert false / plain <= 0.03
+
+
+def test_addresses_of_the_directory_survive(benchmark: ModuleType) -> None:
+    lab = benchmark.Lab(benchmark.load_settings())
+    listed = [s.address for s in lab.catalog.services if any(c.isdigit() for c in s.address)]
+    assert len(listed) > 50
+    for address in listed:
+        for text in (address, f"is the place at {address} open today", f"I am at {address}"):
+            assert not [f for f in lab.masker.find(text) if f.kind == Kind.ADDRESS], text
 
 
 @given(st.text(max_size=200))
