@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dreamlab.agents.team import Team
     from dreamlab.directory.catalog import Catalog
     from dreamlab.directory.phrases import PhraseBank
+    from dreamlab.exploration.reward import Checked
     from dreamlab.memory.reflection import LookBack
     from dreamlab.memory.store import MemoryStore
     from dreamlab.models.completion import CompletionFormat
@@ -169,6 +170,15 @@ class Lab:
 
         decoder = load_decoder(self.settings.base_model, adapter, self.format, self.settings)
         return BaseModel(decoder, self.format, self.catalog, version, self.evidence)
+
+    @cached_property
+    def reward(self) -> Checked:
+        """What completions are worth, where a training learns from those that it writes itself."""
+        from dreamlab.agents.base import BaseModel
+        from dreamlab.exploration.reward import Checked
+
+        base = BaseModel(None, self.format, self.catalog, "", self.evidence)
+        return Checked(base, self.evidence)
 
     def base(self, version: str = "") -> BaseModel | None:
         """The registered base model `version`; by default the champion; None if there is none.

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the LoRA adapter."""
 
+    training_strategy: Literal["sft", "dpo", "grpo"] = "sft"
+    """How the base model learns: to write what is right (`sft`), and for the last quarter of the
+    tokens to prefer it to what it wrote wrongly itself (`dpo`) or to write what the check rewards
+    (`grpo`)."""
+
     training_precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """What training multiplies in; `auto` is bfloat16 where the GPU or CPU has units for it."""
 

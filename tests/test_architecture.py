@@ -23,7 +23,10 @@ LAYERS = [
     {"integration"},
 ]
 # The training door: what all strategies share, and a file for each strategy.
-TRAINING = {"dreamlab/training/frame.py", "dreamlab/training/sft.py"}
+TRAINING = {
+    f"dreamlab/training/{name}.py"
+    for name in ("frame", "sft", "policy", "preference", "reinforcement")
+}
 DOORS = {
     "torch": {"dreamlab/models/", *TRAINING},
     "transformers": {"dreamlab/models/", *TRAINING},

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.ranking import first_of_each, rank
+from dreamlab.errors import ModelError
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.evidence import Clue
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Service
@@ -43,12 +44,13 @@ class BaseModel:
 
     def __init__(
         self,
-        decoder: Completing,
+        decoder: Completing | None,
         completion_format: CompletionFormat,
         catalog: Catalog,
         version: str,
         evidence: Reading,
     ) -> None:
+        """The parts of a base model; without a decoder it executes completions and makes none."""
         self.decoder = decoder
         self.format = completion_format
         self.catalog = catalog
@@ -62,20 +64,26 @@ class BaseModel:
         it completed, only rows that fit are cited, the likest first; where they are its guess,
         they only speak for a row. A malformed completion gives an answer that cites nothing and
         is not `well_formed`. `seconds` is the batch's time shared out.
+
+        Raises:
+            ModelError: there is no decoder.
         """
         if not questions:
             return []
+        if self.decoder is None:
+            raise ModelError("this base model executes completions and has no decoder to make any")
         started = time.perf_counter()
         clues = self.evidence.read(questions)
         completions = self.decoder.complete([clue.prompt for clue in clues])
         answers = [
-            self._executed(question, completion, clue)
+            self.execute(question, completion, clue)
             for question, completion, clue in zip(questions, completions, clues, strict=True)
         ]
         each = (time.perf_counter() - started) / len(questions)
         return [replace(answer, seconds=each) for answer in answers]
 
-    def _executed(self, question: str, completion: str, clue: Clue) -> Answer:
+    def execute(self, question: str, completion: str, clue: Clue) -> Answer:
+        """The answer that a completion of a question means, without its seconds; see `propose`."""
         referral = self.format.decode(completion)
         if referral is None:
             return Answer(

@@ -114,10 +114,23 @@ class TextModel:
     def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
         """The greedy completion of each question, free to be malformed, without the end token."""
         prompts = [self.prompt(question) for question in questions]
-        written = by_length(prompts, BATCH, partial(self._generate, model))
-        return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in written]
+        written = by_length(prompts, BATCH, partial(self._generate, model, {"do_sample": False}))
+        texts = [[i for i in ids if i != self.end] for ids in written]
+        return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in texts]
 
-    def _generate(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
+    def sample(
+        self, model: Any, questions: Sequence[str], times: int = 1, temperature: float = 1.0
+    ) -> list[list[int]]:
+        """Completions drawn at random, `times` for each question in turn, as token ids, the end
+        token last."""
+        prompts = [self.prompt(question) for question in questions for _ in range(times)]
+        drawn = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        return by_length(prompts, BATCH, partial(self._generate, model, drawn))
+
+    def _generate(
+        self, model: Any, how: dict[str, Any], prompts: Sequence[list[int]]
+    ) -> list[list[int]]:
+        """The tokens written after each prompt, up to the end token and with it."""
         import torch
 
         size = max(len(prompt) for prompt in prompts)
@@ -127,12 +140,12 @@ class TextModel:
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
             max_new_tokens=NEW_TOKENS,
-            do_sample=False,
+            **how,
             eos_token_id=self.end,
             pad_token_id=self._pad,
         )
         new = output[:, size:].tolist()
-        return [row[: row.index(self.end)] if self.end in row else row for row in new]
+        return [row[: row.index(self.end) + 1] if self.end in row else row for row in new]
 
     @property
     def _pad(self) -> int:

@@ -61,6 +61,12 @@ class StartModel(Protocol):
     def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
         """The greedy completion of each question."""
 
+    def sample(
+        self, model: Any, questions: Sequence[str], times: int = 1, temperature: float = 1.0
+    ) -> list[list[int]]:
+        """Completions drawn by torch's generator, `times` for each question in turn, as token ids
+        with the end token."""
+
 
 class Decoder:
     """A base model that completes questions. Safe to call from several threads."""

@@ -43,6 +43,13 @@ FIELDS, NAMED = 2, 0.75
 """Fields shown of a question that names a service, the likeliest first, and the score from which
 they are all that is shown: of such dreams 92 % ask for a fact."""
 
+_PROMPT = re.compile(
+    r"(?P<evidence>(?:(?:(?:named|said|likely|maybe) ?)?(?:<[^<>]+>)+ )*)"
+    r"(?:far|dim|near) (?P<question>.*)",
+    re.DOTALL,
+)
+_SAID_NEED = re.compile(r"said (<[^<>]+>)")
+
 
 RECENT = 1024
 """Clues kept in memory."""
@@ -125,6 +132,24 @@ class Evidence:
             self._clue(question, pieces, out)
             for question, pieces, out in zip(questions, split, hidden, strict=True)
         ]
+
+    def reread(self, prompts: Sequence[str]) -> list[tuple[str, Clue]]:
+        """The question in each prompt that `read` wrote, and the clue that the prompt was of."""
+        if not prompts:
+            return []
+        parted = [_PROMPT.fullmatch(prompt) for prompt in prompts]
+        asked = [p["question"] if p else text for p, text in zip(parted, prompts, strict=True)]
+        said = [_SAID_NEED.findall(p["evidence"]) if p else [] for p in parted]
+        read = [in_english(question, language_of(question)) for question in asked]
+        cosines = np.round(self._embedder.embed(read), 5) @ self._rows.T
+        return [
+            (question, Clue(prompt, row, frozenset(filter(None, map(self._need, tokens)))))
+            for question, prompt, row, tokens in zip(asked, prompts, cosines, said, strict=True)
+        ]
+
+    def _need(self, token: str) -> str:
+        kind, value = self._format.parts.get(token, ("", ""))
+        return value if kind == "need" else ""
 
     def _clue(self, question: str, pieces: np.ndarray, hide: Collection[str]) -> Clue:
         """The evidence on a question, from the vectors of it and of its segments."""

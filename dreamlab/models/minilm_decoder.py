@@ -189,10 +189,43 @@ class EmbeddedModel:
         length share a batch. What has not ended after `NEW_TOKENS` is returned as far as it went.
         """
         prompts = [self.prompt(question) for question in questions]
-        written = by_length(prompts, BATCH, partial(self._greedy, model))
-        return [self.tokenizer.decode(ids) for ids in written]
+        written = by_length(prompts, BATCH, partial(self._write, model, _likeliest))
+        return [self.tokenizer.decode([i for i in ids if i != self.end]) for ids in written]
 
-    def _greedy(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
+    def sample(
+        self, model: Any, questions: Sequence[str], times: int = 1, temperature: float = 1.0
+    ) -> list[list[int]]:
+        """Completions drawn at random, `times` for each question in turn, as token ids, the end
+        token last.
+
+        They hold what `complete` may write. Drawn by torch's own generator: `torch.manual_seed`
+        and the same questions give the same completions. Each question is read once.
+        """
+        prompts = [self.prompt(question) for question in questions]
+        draw = partial(_drawn, temperature)
+        found: list[list[int]] = []
+        for begin in range(0, len(prompts), BATCH):
+            found += self._write(model, draw, prompts[begin : begin + BATCH], times)
+        return found
+
+    def writable(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """What may be written after each prompt, its own parts, `<none>` and the end: True there,
+        [prompts, vocabulary]."""
+        import torch
+
+        allowed = torch.zeros(len(prompts), len(self.tokenizer), dtype=torch.bool)
+        for i, prompt in enumerate(prompts):
+            allowed[i, [*self._parts.intersection(prompt), self.none, self.end]] = True
+        return allowed
+
+    def _write(
+        self,
+        model: Any,
+        choose: Callable[[torch.Tensor], torch.Tensor],
+        prompts: Sequence[list[int]],
+        times: int = 1,
+    ) -> list[list[int]]:
+        """Completions of each prompt, whose tokens `choose` takes from scores [B, vocabulary]."""
         import torch
 
         lengths = [len(prompt) for prompt in prompts]
@@ -201,14 +234,14 @@ class EmbeddedModel:
         for i, prompt in enumerate(prompts):
             ids[i, size - len(prompt) :] = torch.tensor(prompt)
         mask, positions = _layout(lengths, lengths)
-        seen = ids != self.tokenizer.pad_token_id
-        allowed = torch.zeros(len(prompts), len(self.tokenizer), dtype=torch.bool)
-        for i, prompt in enumerate(prompts):
-            allowed[i, [*self._parts.intersection(prompt), self.none, self.end]] = True
-        asked, copied = ids.to(model.device), self._is_part(ids).to(model.device)
+        parts = torch.tensor(self.part_ids)
+        allowed = self.writable(prompts)[:, parts].repeat_interleave(times, 0)
+        asked = ids.repeat_interleave(times, 0)
+        seen = asked != self.tokenizer.pad_token_id
+        asked, copied = asked.to(model.device), self._is_part(asked).to(model.device)
         read = None
-        written: list[list[int]] = [[] for _ in prompts]
-        going = set(range(len(prompts)))
+        written: list[list[int]] = [[] for _ in range(len(prompts) * times)]
+        going = set(range(len(written)))
         cache = None
         for step in range(NEW_TOKENS):
             output = model(
@@ -220,24 +253,25 @@ class EmbeddedModel:
                 logits_to_keep=1,
                 output_hidden_states=True,
             )
-            cache = output.past_key_values
-            states = output.hidden_states[-1]
-            read = states if read is None else read
+            cache, states = output.past_key_values, output.hidden_states[-1]
+            logits = output.logits.float()
+            if read is None:  # a prompt is read once, however often it is completed
+                cache.batch_repeat_interleave(times)
+                logits, states = (x.repeat_interleave(times, 0) for x in (logits, states))
+                read = states
             pointed = self._pointed(model, states[:, -1:], read, asked, copied)
-            scores = (output.logits.float() + pointed)[:, -1].cpu()
-            scores = scores.masked_fill(~allowed, -torch.inf)
-            ids = scores.argmax(-1, keepdim=True)
+            scores = (logits + pointed)[:, -1].cpu()[:, parts]
+            ids = parts[choose(scores.masked_fill(~allowed, -torch.inf))][:, None]
             for i in sorted(going):
                 token = int(ids[i, 0])
+                written[i].append(token)
                 if token == self.end:
                     going.discard(i)
-                else:
-                    written[i].append(token)
             if not going:
                 break
             seen = torch.cat([seen, torch.ones_like(ids, dtype=torch.bool)], dim=1)
             mask = seen[:, None, None]
-            positions = torch.tensor([[n + step] for n in lengths])
+            positions = torch.tensor([[n + step] for n in lengths for _ in range(times)])
         return written
 
     def _start(self, completion_format: CompletionFormat) -> None:
@@ -280,6 +314,14 @@ class EmbeddedModel:
     def _words(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids or [self.tokenizer.unk_token_id]
+
+
+def _likeliest(scores: torch.Tensor) -> torch.Tensor:
+    return scores.argmax(-1)
+
+
+def _drawn(temperature: float, scores: torch.Tensor) -> torch.Tensor:
+    return (scores / temperature).softmax(-1).multinomial(1)[:, 0]
 
 
 def _layout(prompts: Sequence[int], lengths: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

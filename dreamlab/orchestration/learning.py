@@ -99,6 +99,7 @@ def gather(
     if pending := _unfinished(lab):
         return pending
     from dreamlab.training.examples import examples, export, rows
+    from dreamlab.training.preference import with_rejected
 
     champion = lab.registry.champion()
     if champion is None:
@@ -126,8 +127,11 @@ def gather(
     hidden = [HIDDEN[zlib.crc32(e.question.encode()) % len(HIDDEN)] for e in chosen]
     clues = lab.evidence.read([e.question for e in chosen], hidden)
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
+    lines = rows(read, "completion", lab.format.encode)
+    if lab.settings.training_strategy == "dpo":
+        lines = with_rejected(lines, read, lab.format)
     dataset = export(
-        rows(read, "completion", lab.format.encode),
+        lines,
         _folder(lab, key),
         [e.experience_id for e in chosen],
     )
@@ -218,6 +222,8 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
             folder=folder / ADAPTER,
             parent=_start(lab, training),
             seed=training.seed,
+            strategy=lab.settings.training_strategy,
+            reward=lab.reward,
             progress=progress,
         )
     run = _run(lab, training)
@@ -415,6 +421,7 @@ def _run(lab: Lab, training: Training) -> str:
             "parent": training.parent,
             "start": training.start,
             "base_model": lab.settings.base_model,
+            "strategy": lab.settings.training_strategy,
             "examples_new": training.new,
             "examples_replayed": training.replayed,
             "epochs": lab.settings.training_epochs,

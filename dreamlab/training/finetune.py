@@ -18,6 +18,7 @@ from dreamlab.settings import Settings
 from dreamlab.training.frame import (
     Job,
     Progress,
+    Reward,
     Strategy,
     Trained,
     continues,
@@ -25,9 +26,11 @@ from dreamlab.training.frame import (
     plan_of,
     run,
 )
+from dreamlab.training.preference import preferred
+from dreamlab.training.reinforcement import reinforced
 from dreamlab.training.sft import supervised
 
-STRATEGIES: dict[str, Strategy] = {"sft": supervised}
+STRATEGIES: dict[str, Strategy] = {"sft": supervised, "dpo": preferred, "grpo": reinforced}
 """How the base model may be trained, by name."""
 
 
@@ -41,6 +44,7 @@ def finetune(
     parent: Path | None,
     seed: int,
     strategy: str = "sft",
+    reward: Reward | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train an adapter on `rows` and leave it in `folder`, in safetensors with its card.
@@ -58,7 +62,9 @@ def finetune(
         folder: where the adapter shall be; its working folder lies beside it.
         parent: adapter folder of the version to go on from.
         seed: of the order of examples, of dropout and of the adapter's start.
-        strategy: a name in `STRATEGIES`.
+        strategy: a name in `STRATEGIES`. All learn from the same rows on as many tokens; those
+            other than `sft` begin with it and go on with what the model itself writes.
+        reward: judges that; `sft` needs none.
         progress: called with (steps done, steps in all).
 
     Raises:
@@ -71,7 +77,7 @@ def finetune(
     settings = _within_budget(settings, start, rows)
     parent = parent if parent and continues(parent, start, format) else None
     work = folder.with_name(f".{folder.name}.training")
-    job = Job(strategy, rows, start, format, settings, work, parent, seed, progress)
+    job = Job(strategy, rows, start, format, settings, work, parent, seed, progress, reward)
     if (folder / CARD).is_file():
         return finished(folder, plan_of(job))
     try:

@@ -36,13 +36,16 @@ _WARMUP = 0.1
 
 Progress = Callable[[int, int], None]
 
+Reward = Callable[[Sequence[str], Sequence[str], Sequence[str]], list[float]]
+"""How good completions are, 1 at most: of prompts, the expected completions and those written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One training: everything that decides where it ends, and who is told how far it is.
 
     `rows` hold the texts that the strategy asks for, `work` is its working folder and `parent` the
-    adapter that it goes on from.
+    adapter that it goes on from. `reward` judges what a model writes, where a strategy asks.
     """
 
     strategy: str
@@ -54,6 +57,7 @@ class Job:
     parent: Path | None
     seed: int
     progress: Progress | None = None
+    reward: Reward | None = None
 
 
 Strategy = Callable[[Job], Any]
@@ -143,11 +147,12 @@ def half(settings: Settings) -> bool:
     return settings.training_precision == "bfloat16"
 
 
-def following(trainer_class: Any, job: Job) -> Any:
+def following(trainer_class: Any, job: Job, before: Trained | None = None) -> Any:
     """The trainer class with seconds and tokens in its log, silent, and telling its progress.
 
     The trainer counts the tokens that it trained on in `tokens_seen`. A resumed training goes on
-    from the clock and the count of its checkpoint.
+    from the clock and the count of its checkpoint, one that follows another stage of the same
+    training from those of `before`.
     """
     from transformers import TrainerCallback
 
@@ -159,6 +164,7 @@ def following(trainer_class: Any, job: Job) -> Any:
             self.tokens_seen = 0
             self.seconds_before = 0.0
             self.began = 0.0
+            self.before = before
             for callback in list(self.callback_handler.callbacks):
                 if type(callback).__name__ in ("PrinterCallback", "ProgressCallback"):
                     self.remove_callback(callback)
@@ -177,7 +183,7 @@ def following(trainer_class: Any, job: Job) -> Any:
             self.trainer = trainer
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            points = _points(state.log_history)
+            points = _points(state.log_history) or (before.history if before else ())
             self.trainer.seconds_before = points[-1]["seconds"] if points else 0.0
             self.trainer.tokens_seen = int(points[-1]["tokens"]) if points else 0
             self.trainer.began = time.perf_counter()
@@ -227,7 +233,10 @@ def _resumable(work: Path) -> str | None:
 
 
 def _publish(job: Job, trainer: Any, plan: str, folder: Path) -> Trained:
-    history = _points(trainer.state.log_history)
+    before: Trained | None = trainer.before
+    done = before.steps if before else 0
+    history = [dict(point) for point in before.history] if before else []
+    history += [{**p, "step": p["step"] + done} for p in _points(trainer.state.log_history)]
     final = job.work / "final"
     shutil.rmtree(final, ignore_errors=True)
     trainer.model.save_pretrained(str(final))
@@ -244,7 +253,7 @@ def _publish(job: Job, trainer: Any, plan: str, folder: Path) -> Trained:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "plan": plan,
         "examples": len(job.rows),
-        "steps": trainer.state.global_step,
+        "steps": done + trainer.state.global_step,
         "seconds": history[-1]["seconds"] if history else 0.0,
         "loss": sum(p["loss"] for p in last) / len(last) if last else 0.0,
         "history": history,

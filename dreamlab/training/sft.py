@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dreamlab.models.decoder import StartModel
-from dreamlab.training.frame import Job, adapted_model, arguments, following, half
+from dreamlab.training.frame import Job, Trained, adapted_model, arguments, following, half
 from dreamlab.training.order import BATCH, batches
 
 
-def supervised(job: Job) -> Any:
-    """A TRL trainer over rows with a `prompt` and its `completion`."""
+def supervised(job: Job, before: Trained | None = None) -> Any:
+    """A TRL trainer over rows with a `prompt` and its `completion`, after the stage `before`."""
     adapted = adapted_model(job)
     loss = job.start.pass_of(adapted, half(job.settings))
     encoded = [_encoded(job.start, row) for row in job.rows]
@@ -22,7 +22,7 @@ def supervised(job: Job) -> Any:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    base: Any = following(SFTTrainer, job)
+    base: Any = following(SFTTrainer, job, before)
 
     class Trainer(base):
         """TRL's trainer with the start model's own loss."""

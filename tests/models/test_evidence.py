@@ -90,3 +90,17 @@ def test_one_facet_is_hidden_without_the_other(evidence: Evidence) -> None:
 def test_whom_a_question_is_for_is_found_in_a_piece_of_it(evidence: Evidence) -> None:
     said = line(evidence, "a van that comes to the door - it's for people below the poverty line")
     assert "likely <group:low-income families>" in said
+
+
+def test_a_prompt_is_read_back_to_its_question(evidence: Evidence) -> None:
+    questions = [
+        "where do I get section 8 in Taft, near the school?",
+        "who won\nthe game",
+        "food for seniors",
+    ]
+    clues = evidence.read(questions)
+    again = evidence.reread([clue.prompt for clue in clues])
+    assert [question for question, _ in again] == questions
+    for clue, (_, found) in zip(clues, again, strict=True):
+        assert found.said == clue.said
+        assert np.allclose(found.similarity, clue.similarity, atol=1e-4)
