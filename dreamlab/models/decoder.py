@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dreamlab.errors import ModelError
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.compute import load_torch, one_thread, thread_count
+from dreamlab.models.compute import load_torch, multiplies_bfloat16, one_thread, thread_count
 from dreamlab.settings import EMBEDDED, Settings
 
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ class StartModel(Protocol):
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """A training batch of rows with `input_ids` and the length of their `prompt`."""
 
-    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+    def pass_of(
+        self, model: Any, half: bool, compiled: bool = False
+    ) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
         """`loss` as a function of a batch, the fastest there is, for a model in its adapter.
 
-        `half`: whether it may multiply in bfloat16.
+        `half`: whether it may multiply in bfloat16; `compiled`: whether it may be compiled.
         """
 
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -90,21 +92,31 @@ class Decoder:
 
 
 def load_start(
-    base_model: str, completion_format: CompletionFormat, settings: Settings
+    base_model: str,
+    completion_format: CompletionFormat,
+    settings: Settings,
+    *,
+    training: bool = False,
 ) -> StartModel:
     """The untouched base model: `embedded`, a hub id or a local folder.
+
+    For `training` its weights are loaded as the settings say; else in bfloat16 on a GPU that has
+    it and in float32 elsewhere.
 
     Raises:
         ModelError: it cannot be loaded.
     """
-    load_torch(thread_count(settings))
+    torch = load_torch(thread_count(settings))
     if base_model == EMBEDDED:
         from dreamlab.models.minilm_decoder import EmbeddedModel
 
         return EmbeddedModel(completion_format)
     from dreamlab.models.causal import TextModel
 
-    return TextModel(base_model)
+    if training:
+        return TextModel(base_model, half(settings), settings.training_weights == "4bit")
+    on_gpu = best_device() == "cuda"
+    return TextModel(base_model, on_gpu and multiplies_bfloat16(torch, "cuda"))
 
 
 def load_decoder(
@@ -122,6 +134,15 @@ def load_decoder(
         check_card(adapter, start, format)
         model = with_adapter(start, adapter).merge_and_unload()
     return Decoder(start, model.to(best_device()))
+
+
+def half(settings: Settings) -> bool:
+    """Whether training multiplies in bfloat16 here."""
+    import torch
+
+    if settings.training_precision == "auto":
+        return multiplies_bfloat16(torch, best_device())
+    return settings.training_precision == "bfloat16"
 
 
 def with_adapter(start: StartModel, adapter: Path, *, trainable: bool = False) -> Any:

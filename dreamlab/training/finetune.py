@@ -73,7 +73,7 @@ def finetune(
     """
     if not rows:
         raise TrainingError("there are no examples to train on; dream first")
-    start = load_start(base_model, format, settings)
+    start = load_start(base_model, format, settings, training=True)
     settings = _within_budget(settings, start, rows)
     parent = parent if parent and continues(parent, start, format) else None
     work = folder.with_name(f".{folder.name}.training")
