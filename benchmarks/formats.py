@@ -2,7 +2,7 @@
 
     python benchmarks/formats.py --home DIR --json FILE [--nights 1] [--seeds 0] [NAME ...]
 
-DIR is a home with finished nights, such as `benchmarks/nights.py --home DIR` leaves; it is only
+DIR is a home with finished nights, such as `dreamlab nights --folder DIR` leaves; it is only
 read. Every variant is trained from the untouched model on the verified dreams of the first nights
 and answers the half of the benchmark that decides; the other half is not looked at. Variants are
 facets (the default), facets then ids, ids only, and ids of retrieved rows that stand before the

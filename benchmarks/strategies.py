@@ -2,7 +2,7 @@
 
     python benchmarks/strategies.py --home DIR --json FILE [--night 1] [--seeds 0 1 2]
 
-DIR is a home with finished nights, such as `benchmarks/nights.py --home DIR` leaves; it is only
+DIR is a home with finished nights, such as `dreamlab nights --folder DIR` leaves; it is only
 read. Each strategy trains on the same verified dreams of one night (earlier ones replayed), from
 the champion of the night before, on as many tokens, and answers the half of the benchmark that
 decides; the other half is not looked at. Results are appended to FILE, and what is there already

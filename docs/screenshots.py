@@ -3,8 +3,9 @@
     pip install -e '.[screenshots]'
     python docs/screenshots.py --prefect http://127.0.0.1:4200 --mlflow http://127.0.0.1:5000
 
-Wants both servers, with a night dreamt by a deployment, two trainings and a question's trace, and
-Chromium. It looks for what to show itself, and says what is missing.
+Wants both servers, with a night dreamt by a deployment, three trainings and a question's trace, and
+Chromium. It looks for what to show itself, and says what is missing; a page that shows an error is
+not kept.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ WIDTH, HEIGHT = 1400, 900
 TALL = {"mlflow-compare": 2000, "mlflow-version": 1100}
 """Pages whose point lies further down."""
 SECONDS = 30
-COMPARED = 4
-"""Runs side by side in the view that compares."""
+TRAININGS, COMPARED = 3, 4
+"""Trainings that the view wants which compares, and the most runs that it shows side by side."""
+WRONG = "Something went wrong"
+"""What both servers' pages say where a part of them failed."""
 
 Shot = tuple[str, str, str]
 """The picture's name, the page's address, and a text that the page shows once it is there."""
@@ -91,8 +94,11 @@ def mlflow_shots(base: str) -> Iterator[Shot]:
         first([name] if name in ids else [], f"experiment {name}")
     tuning = ids["fine-tuning"]
     runs = call(f"{api}/runs/search", experiment_ids=[tuning]).get("runs", [])
-    shown = [r["info"]["run_id"] for r in runs if r["info"]["status"] == "FINISHED"][:COMPARED]
-    first(shown[1:], "second training to compare")
+    ended = [r["info"]["run_id"] for r in runs if r["info"]["status"] == "FINISHED"]
+    # MLflow 3.17 shows an error instead of the files where one of the runs has none.
+    shown = [id_ for id_ in ended if call(f"{api}/artifacts/list?run_id={id_}").get("files")]
+    first(shown[TRAININGS - 1 :], "third training to compare")
+    shown = shown[:COMPARED]
     query = f"runs={quote(json.dumps(shown))}&experiments={quote(json.dumps([tuning]))}"
     yield "mlflow-compare", f"{base}/#/compare-runs?{query}", "Comparing"
     model = first(call(f"{api}/registered-models/search").get("registered_models", []), "version")
@@ -126,6 +132,8 @@ def take(page: Page, shot: Shot, folder: Path) -> None:
         page.get_by_role("button", name="Got it").click(timeout=1500)
     with contextlib.suppress(Late):  # pages that keep a connection open are never idle
         page.wait_for_load_state("networkidle", timeout=5000)
+    if page.get_by_text(WRONG).count():
+        sys.exit(f"Error: {url} says: {WRONG}")
     page.screenshot(path=folder / f"{name}.png")
     print(f"{name}.png", flush=True)
 
@@ -137,6 +145,7 @@ def main() -> None:
     parser.add_argument("--mlflow", help="address of the MLflow server")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     parser.add_argument("--browser", default="/usr/bin/chromium")
+    parser.add_argument("--only", action="append", help="a picture's name; may be repeated")
     given = parser.parse_args()
     shots: list[Shot] = []
     if given.prefect:
@@ -149,7 +158,8 @@ def main() -> None:
         page = browser.new_page()
         page.add_init_script(CALM)
         for shot in shots:
-            take(page, shot, given.out)
+            if not given.only or shot[0] in given.only:
+                take(page, shot, given.out)
         browser.close()
 
 

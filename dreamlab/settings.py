@@ -98,8 +98,8 @@ class Settings(BaseSettings):
     training_epochs: Annotated[float, Field(gt=0, le=1000)] = 4
     """Passes over the training set of one fine-tuning, with each example in several wordings."""
 
-    training_tokens: Annotated[int, Field(ge=0)] = 0
-    """Tokens that one fine-tuning reads; 0 means as many as `training_epochs` passes come to."""
+    training_tokens: Annotated[int, Field(ge=100)] = 250_000
+    """Most tokens that one fine-tuning reads, whatever has gathered: a night stays bounded."""
 
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     """Peak learning rate of the adapter."""

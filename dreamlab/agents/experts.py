@@ -178,10 +178,13 @@ class RecommendationSpecialist:
 
     NEED = 0.3
     GROUP = 0.15
-    PLACE = 0.15
+    PLACE = 0.2
     AGE = 0.05
     CONDITION = 0.05
     """Weights beside the relevance found by search, which spans about 0.1 to 0.7."""
+
+    UNDERSTOOD = 0.15
+    """Score of the best-met need from which a need counts as understood at all."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._services = catalog.services
@@ -206,13 +209,15 @@ class RecommendationSpecialist:
         if not self._services:
             return relevance, ()
         notes = []
-        scores = relevance + self.NEED * _fit(self._needs, reading.need_scores)
+        met = _fit(self._needs, reading.need_scores)
+        scores = relevance + self.NEED * met
         scores = scores + self.GROUP * _fit(self._groups, reading.group_scores)
         if reading.places:
+            # To be there counts as far as the need is met: the bus of a town is no rent help.
             there = np.isin(self._places, reading.places)
-            scores = scores + self.PLACE * np.where(
-                there, 1.0, np.where(self._places == "", 0.5, 0)
-            )
+            share = met / met.max() if met.max() >= self.UNDERSTOOD else 1.0
+            near = np.where(there, 1.0, np.where(self._places == "", 0.5, 0.0))
+            scores = scores + self.PLACE * share * near
             notes.append(f"place: {', '.join(reading.places)}")
         ages = ages_in(reading.english)
         if ages:

@@ -31,7 +31,7 @@ CONDITIONS = ("hours", "fees", "eligibility")
 MASTERED = 0.6
 """Share of a level that the base model gets right from which the next level is open."""
 
-CLOSED = 0.5
+CLOSED = 0.75
 """What a dream of a level that is not open yet counts beside one of an open level."""
 
 SURE = 0.2

@@ -34,9 +34,9 @@ def reword(
 ) -> list[list[str]]:
     """For each task up to `counts` texts that ask for its known answer, its own the first.
 
-    Same inputs, same texts. There may be fewer: no text of a task comes twice, and of the new
-    ones those that `refuse` finds too near to the benchmark are left out. A task without a known
-    answer has its own text alone.
+    Same inputs, same texts. There may be fewer, or none: no text of a task comes twice, and those
+    that `refuse` finds too near to the benchmark are left out, the task's own too: the benchmark
+    may be another than when it was dreamt. A task without a known answer has its own text alone.
     """
     rng = Random(f"{seed}/reword")
     cells = open_cells(catalog, held_out)
@@ -53,5 +53,5 @@ def reword(
                 continue
             texts.setdefault(normal(text), text)
         found.append([*texts.values()])
-    near = iter(refuse([text for texts in found for text in texts[1:]]))
-    return [[texts[0], *(text for text in texts[1:] if not next(near))] for texts in found]
+    near = iter(refuse([text for texts in found for text in texts]))
+    return [[text for text in texts if not next(near)] for texts in found]

@@ -1,7 +1,7 @@
-"""What the Prefect server does by itself: crash runs without a heartbeat, alert on empty nights.
+"""What the Prefect server does by itself: crash runs without a heartbeat, alert about nights.
 
 The alert goes to the address in DREAMLAB_ALERT_URL, as JSON with the key `text`; without one it is
-an event in Prefect's feed. Whether a night is empty is decided by the night.
+an event in Prefect's feed. Whether a night is empty, or dreamt at all, is decided by the night.
 """
 
 from __future__ import annotations
@@ -16,12 +16,23 @@ FINAL = ("Completed", "Failed", "Crashed", "Cancelled", "Skipped", "Drained", "E
 
 SILENCE = timedelta(seconds=90)
 NIGHTLESS = timedelta(hours=26)
+"""How long no night may be dreamt before an alert is raised."""
+
+NIGHT_KNOWN = "dreamlab.night.known"
+"""Event of a session that dreamt its night, or found it dreamt."""
+
 BLOCK = "dreamlab-alerts"
 
 
-def ensure(client: Any, settings: Settings) -> None:
-    """Make the automations, or bring those of the same name up to date."""
-    for automation in _automations(_notify(settings)):
+def ensure(client: Any, settings: Settings, nightless: timedelta = NIGHTLESS) -> None:
+    """Make the automations, or bring those of the same name up to date.
+
+    Args:
+        client: Prefect's, of the server.
+        settings: where alerts go.
+        nightless: how long no night may be dreamt before an alert is raised.
+    """
+    for automation in _automations(_notify(settings), nightless):
         known = client.read_automations_by_name(automation.name)
         if known:
             client.update_automation(known[0].id, automation)
@@ -29,16 +40,14 @@ def ensure(client: Any, settings: Settings) -> None:
             client.create_automation(automation)
 
 
-def _automations(alert: Any) -> list[Any]:
+def _automations(alert: Any, nightless: timedelta) -> list[Any]:
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
     runs = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
-    of_nights = ResourceSpecification(
-        {"prefect.resource.role": "deployment", "prefect.resource.name": "dream-session"}
-    )
+    labs = ResourceSpecification({"prefect.resource.id": "dreamlab.lab.*"})
     ended = {f"prefect.flow-run.{name}" for name in FINAL}
     return [
         AutomationCore(
@@ -76,23 +85,29 @@ def _automations(alert: Any) -> list[Any]:
         ),
         AutomationCore(
             name="dreamlab: no night in 26 hours",
-            description="No dream session has ended: no worker, no server time, or a paused one.",
+            description="No night was dreamt: no worker, no server time, or a paused schedule.",
             trigger=EventTrigger(
-                expect=ended,
-                match=runs,
-                match_related=of_nights,
+                after={NIGHT_KNOWN},  # each night begins the span anew
+                expect={NIGHT_KNOWN},
+                match=labs,
                 posture=Posture.Proactive,
                 threshold=1,
-                within=NIGHTLESS,
+                within=nightless,
             ),
             actions=[
                 alert(
                     "Dream Lab: no night",
-                    "No dream session has ended in 26 hours; `dreamlab doctor` names the gate.",
+                    f"No night was dreamt in {_words(nightless)}; "
+                    "`dreamlab doctor` names the gate.",
                 )
             ],
         ),
     ]
+
+
+def _words(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours:.0f} hours" if hours >= 1 else f"{span.total_seconds():.0f} seconds"
 
 
 def _notify(settings: Settings) -> Any:

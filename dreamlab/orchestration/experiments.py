@@ -31,6 +31,9 @@ COURSE = "course.json"
 FIRST = datetime(2026, 1, 1, tzinfo=UTC).date()
 """The date of every course's first night: what a night dreams hangs on its date."""
 
+DECISIVE = ("arm", "seed", "benchmark", "directory", "settings")
+"""Fields of a course in which its nights must agree."""
+
 KEPT = ("f1", "right", "success", "fact_accuracy", "abstention", "false_abstention", "well_formed")
 """Figures of the version that answers, kept for each night, source and half."""
 
@@ -74,7 +77,8 @@ class Course:
     """The nights that one arm lived with one seed; `settings` are those that decide its result.
 
     `before` holds the untouched model's figures, `team` those of the team without a base model
-    (``), with the untouched one (`1`) and with the last night's version, `dense` plain retrieval's.
+    (``), with the untouched one (`1`) and with the last night's version, `dense` plain retrieval's;
+    `team_right` and `dense_right` say which questions they had right, as in `Lived`.
     """
 
     arm: str
@@ -87,6 +91,7 @@ class Course:
     dense: dict[str, float] = field(default_factory=dict)
     team: dict[str, dict[str, float]] = field(default_factory=dict)
     team_right: dict[str, str] = field(default_factory=dict)
+    dense_right: str = ""
 
 
 def folder_of(settings: Settings, arm: str, seed: int) -> Path:
@@ -137,11 +142,11 @@ def live(
         )
         dreams, training = night(lab, seed)
         lived = _lived(lab, dreams, training, time.monotonic() - began)
-        course = replace(course, nights=(*course.nights, lived), team={}, team_right={})
+        course = replace(course, nights=(*course.nights, lived), dense_right="")
         write_atomic(folder / COURSE, to_json(course))
         if told:
             told(lived)
-    if not course.team and course.nights:
+    if course.nights and not course.dense_right:
         course = _with_others(lab, course)
         write_atomic(folder / COURSE, to_json(course))
     return course
@@ -176,8 +181,7 @@ def _course(lab: Lab, seed: int, path: Path) -> Course:
         raise StorageError(
             f"{path} is damaged; remove its folder to live the nights anew"
         ) from None
-    bare = replace(found, nights=(), before={}, dense={}, team={}, team_right={})
-    if bare != new:
+    if any(getattr(found, name) != getattr(new, name) for name in DECISIVE):
         raise SettingsError(
             f"{path.parent} holds the nights of another arm, seed, directory, benchmark or "
             "settings; give another --folder"
@@ -227,10 +231,12 @@ def _with_others(lab: Lab, course: Course) -> Course:
         )
         for number in versions
     }
+    dense = learning.kept_evaluation(lab, learning.DENSE, "")
     return replace(
         course,
         before=_figures(learning.kept_evaluation(lab, learning.BASE, learning.UNTOUCHED)),
-        dense=_figures(learning.kept_evaluation(lab, learning.DENSE, "")),
+        dense=_figures(dense),
+        dense_right=_right(dense),
         team={number: _figures(found) for number, found in teams.items()},
         team_right={number: _right(found) for number, found in teams.items()},
     )

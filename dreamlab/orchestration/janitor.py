@@ -2,14 +2,19 @@
 people asked, taken out of the parameters of flow runs that have ended.
 
 Every flow run notes its process in the home folder for as long as it lives. A note without its
-process belongs to a run that was killed: Prefect may show it as Running for ever. Whether a resumed
-run may work is the window's business, as of any run.
+process belongs to a run that was killed: Prefect may show it as Running for ever. A run whose
+worker was killed could be neither watched nor cancelled any more: it ends itself, as if killed with
+it. Whether a resumed run may work is the window's business, as of any run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +37,31 @@ LOOKED_AT = 200
 RESUMED = "resumed"
 RESUMPTIONS = 3
 """Times that a killed run is started again by itself, each a minute, then two, then four later."""
+
+
+ORPHANED = 70
+"""Exit code of a process whose parent is gone."""
+
+
+def end_with_parent(every: float = 1.0) -> None:
+    """From now on, end this process and its children at once when its parent is gone.
+
+    Args:
+        every: seconds between looks.
+    """
+    parent = os.getppid()
+    watch = threading.Thread(target=_end_without, args=(parent, every), daemon=True)
+    watch.start()
+
+
+def _end_without(parent: int, every: float) -> None:
+    while os.getppid() == parent:
+        time.sleep(every)
+    # Without a word: who reads what this process says is gone, too, and to say it may raise.
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    os._exit(ORPHANED)
 
 
 def note(home: Path, run_id: str) -> Path:

@@ -69,6 +69,10 @@ def ensure_first_version(lab: Lab) -> Version:
     run = lab.registry.start_run(FINE_TUNING, "untouched", key=UNTOUCHED)
     lab.registry.log(run, params={"base_model": lab.settings.base_model}, metrics=points(scores))
     lab.registry.log_sources(run, lab.benchmark.hash, len(lab.benchmark.questions))
+    page = _folder(lab, UNTOUCHED) / "report.md"
+    table = score_table({"base 1": scores})
+    write_atomic(page, "\n".join(["## The starting model, untouched", "", *table]) + "\n")
+    lab.registry.log_file(run, page)  # MLflow's comparison fails on a run that has no file
     version = lab.registry.register_untouched(run, lab.benchmark.hash, scores)
     lab.registry.finish_run(run)
     return version

@@ -72,7 +72,7 @@ def told(
             if not active():
                 return run(*args, **kwargs)
             if nightly:
-                _give_way()
+                _be_a_child()
             return _tell(lab(), run, ending, args, kwargs)
 
         return tell
@@ -259,10 +259,13 @@ def announce(lab: Lab, event: str, payload: Mapping[str, Any], shown: str = "") 
         )
 
 
-def _give_way() -> None:
-    """Lower the priority of a process that a worker started for this run alone."""
+def _be_a_child() -> None:
+    """A process that a worker started for this run alone gives way to others, and ends with it."""
+    from dreamlab.orchestration.janitor import end_with_parent
+
     if os.environ.get("PREFECT__FLOW_RUN_ID"):
         os.nice(max(0, NICENESS - os.nice(0)))
+        end_with_parent()
 
 
 class Moving:

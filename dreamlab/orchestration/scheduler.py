@@ -11,6 +11,7 @@ whether a run is due: the flow does.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,12 +22,15 @@ from typing import Any
 
 import yaml
 
-from dreamlab.errors import SchedulerError
+from dreamlab.errors import DreamLabError, SchedulerError
 from dreamlab.orchestration import services
 from dreamlab.settings import Settings
 
 SERVING = "serving"
 """The service that a process is which serves the deployments."""
+
+TEND_SECONDS = 20.0
+"""How often a serving process looks for runs that were killed."""
 
 LISTED_ZONE = "America/Los_Angeles"
 """The time zone that prefect.yaml is written in."""
@@ -258,7 +262,24 @@ class Serving:
             while not self._runner.started and not started.done():
                 await asyncio.sleep(0.05)
             self._ready.set()
-            await started
+            tended = asyncio.create_task(self._tend())
+            try:
+                await started
+            finally:
+                tended.cancel()
+
+    async def _tend(self) -> None:
+        """Mark and resume what was killed: under this process, or under one before it."""
+        from dreamlab.orchestration import janitor
+
+        log = logging.getLogger("dreamlab")
+        while True:
+            try:
+                for line in await asyncio.to_thread(janitor.sweep, self.settings):
+                    log.warning(line)
+            except DreamLabError as error:
+                log.warning("runs are not looked after: %s", error)
+            await asyncio.sleep(TEND_SECONDS)
 
     async def _stop_runner(self) -> None:
         from prefect.settings import PREFECT_API_URL, temporary_settings

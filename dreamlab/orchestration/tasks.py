@@ -32,9 +32,10 @@ from dreamlab.orchestration import (
     runs,
     scheduler,
 )
+from dreamlab.orchestration.automations import NIGHT_KNOWN
 from dreamlab.orchestration.budget import Budget
-from dreamlab.orchestration.runs import say
 from dreamlab.orchestration.runners import task_runner
+from dreamlab.orchestration.runs import say
 from dreamlab.records import (
     Experience,
     NightReport,
@@ -181,16 +182,20 @@ def plan(
     """The plan of the night to dream, kept on disk."""
     keep_to(budget)
     lab = current_lab()
-    made = dreaming.plan_night(
-        lab,
-        count=count,
-        strategy=strategy,
-        need=need,
-        group=group,
-        seed=seed,
-        again=again,
-        force=force,
-    )
+    try:
+        made = dreaming.plan_night(
+            lab,
+            count=count,
+            strategy=strategy,
+            need=need,
+            group=group,
+            seed=seed,
+            again=again,
+            force=force,
+        )
+    except NothingToDo as dreamt:
+        runs.announce(lab, NIGHT_KNOWN, {"reason": str(dreamt)})
+        raise
     left = len(dreaming.pending_tasks(lab, made))
     runs.describe(f"night {made.night}", [made.night, *(["forced"] if force else [])])
     say(
@@ -273,6 +278,7 @@ def close(plan: Plan, stopped: str) -> NightReport:
     runs.report("night-report", page, f"Night {night.night}")
     fresh = learning.fresh_examples(lab)
     facts = {"night": night.night, "examples": fresh}
+    runs.announce(lab, NIGHT_KNOWN, facts)
     if night.complete and fresh >= lab.settings.min_examples_for_training:
         runs.announce(lab, EXAMPLES_READY, facts)
         say(f"{fresh} verified examples wait: a training is asked for.")

@@ -94,14 +94,13 @@ def finetune(
 def _within_budget(
     settings: Settings, start: StartModel, rows: Sequence[Mapping[str, Any]]
 ) -> Settings:
-    """The settings with as many passes as the setting `training_tokens` allows, if it is set."""
-    if not settings.training_tokens:
-        return settings
+    """The settings with no more passes than the setting `training_tokens` allows."""
     read = sum(
         len(start.prompt(str(row["prompt"]))) + len(start.completion(str(row["completion"])))
         for row in rows
     )
-    return settings.model_copy(update={"training_epochs": settings.training_tokens / read})
+    passes = min(settings.training_epochs, settings.training_tokens / read)
+    return settings.model_copy(update={"training_epochs": passes})
 
 
 def _line(error: Exception) -> str:

@@ -82,9 +82,20 @@ def test_other_memories_do_not_vote(catalog: Catalog, recalled: Memory) -> None:
 
 def test_a_place_inside_comes_before_county_wide_and_other_places(team: Team) -> None:
     flat = np.zeros(6)
-    scores, notes = team.recommendation.weigh(reading(team, "something in Westport"), flat)
+    asked = reading(team, "something in Westport")
+    nothing = dataclasses.replace(asked, need_scores=np.zeros(5))
+    scores, notes = team.recommendation.weigh(nothing, flat)
     assert scores[1] > scores[2] > scores[0]
     assert "place: Westport" in notes
+
+
+def test_to_be_at_the_place_counts_as_far_as_the_need_is_met(team: Team) -> None:
+    flat = np.zeros(6)
+    asked = reading(team, "I need a clinic in Westport")
+    medical = dataclasses.replace(asked, need_scores=np.array([0.1, 0.9, 0.0, 0.0, 0.0]))
+    scores, _ = team.recommendation.weigh(medical, flat)
+    clinic, eviction, pantry, ride = scores[5], scores[1], scores[2], scores[4]
+    assert clinic > pantry > eviction == ride == 0
 
 
 def test_a_service_for_other_ages_is_put_back(team: Team) -> None:

@@ -15,7 +15,12 @@ from dreamlab.records import NightReport, TrainingReport
 from dreamlab.settings import Settings
 from dreamlab.training.benchmark import Benchmark
 
-SMALL = {"dream_task_count": 12, "training_tokens": 1500, "min_examples_for_training": 4}
+SMALL = {
+    "dream_task_count": 12,
+    "training_tokens": 1500,
+    "training_epochs": 1000,
+    "min_examples_for_training": 4,
+}
 
 
 def small_night(lab: Lab, seed: int) -> tuple[NightReport, TrainingReport]:

@@ -12,7 +12,7 @@ from dreamlab.orchestration.traces import send_waiting
 from dreamlab.records import Role, from_json, to_json
 from dreamlab.tracing import waiting
 from dreamlab.training.examples import DATASET
-from dreamlab.training.registry import NIGHTS
+from dreamlab.training.registry import FINE_TUNING, NIGHTS
 from flows.dream_session import dream_session
 from flows.finetune_base_model import finetune_base_model
 from flows.solve_task import solve_task
@@ -90,6 +90,15 @@ def test_every_dream_left_a_trace_with_its_night(night) -> None:  # type: ignore
     assert trained.data.tags["mlflow.note.content"].startswith("## Training")
     assert {"train/loss", "natural/f1", "team/natural/f1"} <= set(trained.data.metrics)
     assert any(name.startswith("system/") for name in trained.data.metrics)
+
+
+def test_every_training_run_has_a_report_so_that_mlflow_can_compare_them(night) -> None:  # type: ignore[no-untyped-def]
+    lab, _, _ = night
+    client = lab.registry._client
+    runs = client.search_runs([_experiment(lab, FINE_TUNING)])
+    assert {run.info.run_name for run in runs} == {"untouched", KEY}
+    for run in runs:
+        assert "report.md" in [f.path for f in client.list_artifacts(run.info.run_id)]
 
 
 def test_a_question_leaves_a_trace_without_its_words(night, monkeypatch) -> None:  # type: ignore[no-untyped-def]

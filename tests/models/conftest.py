@@ -13,7 +13,7 @@ def completion_format():
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory):
-    return Settings(home=tmp_path_factory.mktemp("home"), threads=2)
+    return Settings(home=tmp_path_factory.mktemp("home"), threads=1)
 
 
 @pytest.fixture(scope="session")

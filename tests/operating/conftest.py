@@ -91,12 +91,12 @@ class Operated:
     def start_worker(self) -> None:
         operating.worker(self.lab.settings, self.env).start()
 
-    def kill(self, name: str) -> None:
-        """Kill a service and its children at once, as a power cut does."""
+    def kill(self, name: str, *, alone: bool = False) -> None:
+        """Kill a service and, unless it is to go alone, its children at once, as a power cut."""
         service = services.find(self.home, name)
         assert service
         process = psutil.Process(service.pid)
-        family = [process, *process.children(recursive=True)]
+        family = [process, *([] if alone else process.children(recursive=True))]
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()

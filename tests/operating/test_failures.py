@@ -5,10 +5,12 @@ The long ones are marked `slow`: `pytest -m slow tests/operating`.
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -73,6 +75,29 @@ def resumed(operated: Operated) -> list[str]:
 
 
 @pytest.mark.slow
+def test_a_machine_rebooted_in_mid_training_trains_on_from_its_checkpoint(
+    operated: Operated, night: str
+) -> None:
+    """The first of these tests: a training grows with the nights before it."""
+    operated.ended(operated.trigger("dream-session", count=DREAMS))
+    whole(operated, night)
+    folder = operated.lab.settings.training_data_path / night
+    operated.trigger("finetune-base-model")
+    wait_for(lambda: list(folder.glob(".adapter.training/checkpoint-*")), 240, "a checkpoint")
+    for name in ("worker", "prefect"):
+        operated.kill(name)
+    assert not (folder / learning.REPORT).exists()
+    operated.server.start()
+    assert any("started again" in line for line in resumed(operated))
+    operated.start_worker()
+    wait_for((folder / learning.REPORT).exists, 300, "the report of the training")
+    reports = [r for r in learning.reports(operated.lab) if r.training.key == night]
+    assert len(reports) == 1
+    versions = [v for v in operated.lab.registry.versions() if v.key == night]
+    assert len(versions) == bool(reports[0].version)
+
+
+@pytest.mark.slow
 def test_a_killed_flow_is_found_and_its_night_goes_on(operated: Operated, night: str) -> None:
     run = operated.trigger("dream-session", count=DREAMS)
     wait_for(some_dreams(operated, night), 120)
@@ -83,12 +108,14 @@ def test_a_killed_flow_is_found_and_its_night_goes_on(operated: Operated, night:
     assert janitor.sweep(operated.lab.settings) == []
 
 
-def test_worker_and_flow_killed_together_leave_no_run_running(
+def test_a_killed_worker_takes_its_run_along_and_leaves_none_running(
     operated: Operated, night: str
 ) -> None:
     run = operated.trigger("dream-session", count=DREAMS)
     wait_for(some_dreams(operated, night), 120)
-    operated.kill("worker")
+    process = operated.process_of(run)
+    operated.kill("worker", alone=True)
+    assert psutil.wait_procs([process], 30)[0], "it ends by itself"
     assert operated.run(run).state.name == "Running"  # nobody told the server
     said = resumed(operated)
     assert "marked as crashed" in said[0]
@@ -161,7 +188,9 @@ def test_retries_back_off_and_stop(operated: Operated, night: str) -> None:
     whole(operated, night)
 
 
-def test_an_empty_night_raises_an_alert_that_names_the_gate(operated: Operated, night: str) -> None:
+@contextlib.contextmanager
+def alerts(operated: Operated, **spans: timedelta) -> Iterator[list[str]]:
+    """What the alerts say that reach an address of ours inside the block."""
     told: list[str] = []
 
     class Listener(BaseHTTPRequestHandler):
@@ -178,38 +207,38 @@ def test_an_empty_night_raises_an_alert_that_names_the_gate(operated: Operated, 
         url = f"http://{services.LOOPBACK}:{listener.server_port}/alert"
         alerting = operated.lab.settings.model_copy(update={"alert_url": SecretStr(url)})
         with operated.client() as client:
-            automations.ensure(client, alerting)
+            automations.ensure(client, alerting, **spans)
+        try:
+            yield told
+        finally:
+            with operated.client() as client:
+                automations.ensure(client, operated.lab.settings)
+            listener.shutdown()
+
+
+def test_an_empty_night_raises_an_alert_that_names_the_gate(operated: Operated, night: str) -> None:
+    with alerts(operated) as told:
         run = operated.ended(operated.trigger("dream-session", need="fod"))
         assert (run.state.name, run.state.type.value) == ("EmptyNight", "FAILED")
         wait_for(lambda: told, 60, "the alert")
-        listener.shutdown()
-    with operated.client() as client:
-        automations.ensure(client, operated.lab.settings)
     assert "empty night" in told[0]
     assert "fod" in told[0]
     assert "food" in told[0]  # the remedy
 
 
 @pytest.mark.slow
-def test_a_machine_rebooted_in_mid_training_trains_on_from_its_checkpoint(
-    operated: Operated, night: str
-) -> None:
-    operated.ended(operated.trigger("dream-session", count=DREAMS))
-    whole(operated, night)
-    folder = operated.lab.settings.training_data_path / night
-    operated.trigger("finetune-base-model")
-    wait_for(lambda: list(folder.glob(".adapter.training/checkpoint-*")), 240, "a checkpoint")
-    for name in ("worker", "prefect"):
-        operated.kill(name)
-    assert not (folder / learning.REPORT).exists()
-    operated.server.start()
-    assert any("started again" in line for line in resumed(operated))
-    operated.start_worker()
-    wait_for((folder / learning.REPORT).exists, 300, "the report of the training")
-    reports = [r for r in learning.reports(operated.lab) if r.training.key == night]
-    assert len(reports) == 1
-    versions = [v for v in operated.lab.registry.versions() if v.key == night]
-    assert len(versions) == bool(reports[0].version)
+def test_an_alert_is_raised_when_no_night_came_for_a_while(operated: Operated, night: str) -> None:
+    span = timedelta(seconds=60)
+    with alerts(operated, nightless=span) as told:
+        operated.ended(operated.trigger("dream-session", count=12))
+        dreamt_at = time.monotonic()
+        assert dreaming.manifest(operated.lab, night)
+        operated.at(FIRST + timedelta(hours=12))
+        assert operated.ended(operated.trigger("dream-session")).state.name == "Skipped"
+        wait_for(lambda: told, 120, "the alert")
+        silence = time.monotonic() - dreamt_at
+    assert "no night: No night was dreamt in 60 seconds; `dreamlab doctor`" in told[0]
+    assert span.total_seconds() - 5 < silence < span.total_seconds() + 30
 
 
 @pytest.mark.slow

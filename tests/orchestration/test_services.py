@@ -80,3 +80,16 @@ def test_runs_whose_process_is_gone_are_found_and_live_ones_are_not(tmp_path: Pa
     child[-1] += "janitor.note(Path(sys.argv[1]), 'lost')"
     subprocess.run([*child, str(tmp_path)], check=True)
     assert set(janitor.gone(tmp_path)) == {"lost"}
+
+
+def test_a_process_ends_with_the_parent_that_is_killed(tmp_path: Path) -> None:
+    child = "import sys, time\nfrom dreamlab.orchestration import janitor\n"
+    child += "janitor.end_with_parent(0.05)\nprint('ready', flush=True)\ntime.sleep(60)"
+    parent = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    (orphan,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate(timeout=10)
+    assert psutil.wait_procs([orphan], 10)[0]

@@ -20,7 +20,19 @@ ROWS = (
 )
 BARE = Masker()
 PIECES = ["my name is", "Rosa", "and", "661-555-0142", ",", "[NAME]", "a@b.co", "case", "I'm"]
-HOSTILE = ["a.b.", "A1-", "1-", "a at b dot ", "J.", "case number ", "one ", "%+-", "12-34 ", "1 a ", "calle a 1 "]
+HOSTILE = [
+    "a.b.",
+    "A1-",
+    "1-",
+    "a at b dot ",
+    "J.",
+    "case number ",
+    "one ",
+    "%+-",
+    "12-34 ",
+    "1 a ",
+    "calle a 1 ",
+]
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ ROWS = [
 
 
 def settings(tmp_path, **given):
-    return Settings(home=tmp_path, threads=2, **{"training_epochs": 6, "lora_rank": 4, **given})
+    return Settings(home=tmp_path, threads=1, **{"training_epochs": 6, "lora_rank": 4, **given})
 
 
 def train(tmp_path, folder="adapter", rows=ROWS, parent=None, base_model=EMBEDDED, **given):

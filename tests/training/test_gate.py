@@ -105,10 +105,11 @@ def test_a_drop_of_refusals_where_nothing_fits_is_rejected():
         nothing = [scored(n, n < refused, n < refused, TaskKind.NONE) for n in range(20)]
         return evaluation(nothing + [scored(100 + n, n < found, n < found) for n in range(80)])
 
-    verdict = decide(both(20, 0), both(17, 80), max_loss_share=0.2)
+    verdict = decide(both(20, 0), both(16, 80), max_loss_share=0.2)
     assert code(verdict) == ["abstention_dropped"]
-    assert "from 20 to 17 of 20" in verdict.reasons[0]
-    assert decide(both(20, 0), both(18, 80), max_loss_share=0.2).passed
+    assert "from 20 to 16 of 20" in verdict.reasons[0]
+    within_chance = both(18, 80)
+    assert decide(both(20, 0), within_chance, max_loss_share=0.2).passed
 
 
 @pytest.mark.parametrize("kind", [TaskKind.FACT, TaskKind.CASE])
@@ -187,14 +188,15 @@ def test_the_gate_never_passes_both_ways(drawn):
 
 
 @given(pairs)
-def test_what_passes_is_not_worse_in_either_measure(drawn):
+def test_what_passes_is_better_in_one_measure_and_not_worse_beyond_chance_in_the_other(drawn):
     champion, challenger = both(drawn)
-    if decide(champion, challenger, max_loss_share=1).passed:
-        f1 = [sum(s.f1 for s in e.scores) for e in (champion, challenger)]
+    verdict = decide(champion, challenger, max_loss_share=1)
+    if verdict.passed:
         right = [sum(s.right for s in e.scores) for e in (champion, challenger)]
-        assert f1[1] >= f1[0]
-        assert right[1] >= right[0]
-        assert f1[1] > f1[0] or right[1] > right[0]
+        more, fewer = verdict.p_value < 0.05 and right[1] > right[0], right[1] < right[0]
+        assert more or verdict.interval[0] > 0
+        assert not (fewer and verdict.p_value < 0.05)
+        assert verdict.interval[1] >= 0
 
 
 @given(pairs, st.randoms(use_true_random=False))
