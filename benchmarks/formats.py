@@ -1,6 +1,6 @@
 """In which format the base model answers best: trained on the same dreams, scored on one half.
 
-    python benchmarks/formats.py --home DIR [--nights 1] [--wordings 10] [--seeds 0] [NAME ...]
+    python benchmarks/formats.py --home DIR --json FILE [--nights 1] [--seeds 0] [NAME ...]
 
 DIR is a home with finished nights, such as `dreamlab nights --folder DIR` leaves; it is only
 read. Every variant is trained from the untouched model on the verified dreams of the first nights
@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ from dreamlab.models.minilm_decoder import EmbeddedModel
 from dreamlab.records import CITED_AT_MOST, Answer, Evaluation, Question, Referral, Role, Score
 from dreamlab.settings import load_settings
 from dreamlab.training.evaluate import bootstrap_interval, score, summarize
-from dreamlab.training.finetune import BATCH, batches
+from dreamlab.training.order import BATCH, batches
 
 RETRIEVED = 8
 """Rows that an open book shows, the likest first."""
@@ -225,10 +225,11 @@ def train(start: EmbeddedModel, run: Run, rows: Sequence[tuple[str, str]], seed:
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: s / warm if s < warm else (steps - s) / max(1, steps - warm)
     )
+    loss = start.pass_of(model, False) if run.rank else partial(start.loss, model)
     model.train()
     for k in range(0, len(order), BATCH):
         batch = start.collate([encoded[i] for i in order[k : k + BATCH]])
-        start.loss(model, batch).backward()
+        loss(batch).backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         rate.step()
@@ -263,6 +264,26 @@ def figures(found: Sequence[Score]) -> dict[str, tuple[float, float, float]]:
     }
 
 
+def table(path: Path) -> None:
+    """Print every result of the file, with its F1 against that of facets: paired by question."""
+    found = [json.loads(line) for line in path.open()]
+    print("| format | seed | generated F1 | against facets | natural F1 | against facets |", end="")
+    print(" natural success | rows | tokens | s |\n|---|---|---|---|---|---|---|---|---|---|")
+    for one in found:
+        like = {name: one.get(name) for name in ("nights", "wordings", "epochs", "seed")}
+        base = [o for o in found if {**like, "name": "facets"}.items() <= o.items()]
+        cells = []
+        for source, begin in (("generated F1", "gen-"), ("natural F1", "")):
+            cells.append("{:.3f} [{:.2f}, {:.2f}]".format(*one["figures"][source]))
+            ids = [i for i in one["f1"] if i.startswith("gen-") == bool(begin)]
+            changes = [one["f1"][i] - base[0]["f1"][i] for i in ids] if base else []
+            low, high = bootstrap_interval(changes) if changes else (0.0, 0.0)
+            cells.append(f"{np.mean(changes):+.3f} [{low:+.2f}, {high:+.2f}]" if changes else "")
+        cells.append("{:.3f} [{:.2f}, {:.2f}]".format(*one["figures"]["natural success"]))
+        spent = " | ".join(str(one.get(name, "")) for name in ("rows", "tokens", "seconds"))
+        print(f"| {one['name']} | {one['seed']} | {' | '.join(cells)} | {spent} |")
+
+
 def main() -> None:
     """Train and score the variants named, or all, and print their table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -271,18 +292,18 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=1)
     parser.add_argument("--wordings", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--epochs", type=float, help="instead of each variant's own")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="append the results there, one a line")
+    parser.add_argument("--json", type=Path, required=True, help="append results there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     lab = Lab(load_settings(home=options.home, threads=options.threads))
     learnt = dreamt(lab, nights_of(lab)[: options.nights], options.wordings)
     asked = lab.benchmark.half("decide")
     clues = lab.evidence.read([q.question for q in asked])
-    print("| format | seed | generated F1 | natural F1 | natural success | rows | tokens | s |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
     for name in options.names or RUNS:
         run = RUNS[name]
+        run = replace(run, epochs=options.epochs or run.epochs)
         for seed in options.seeds:
             form = run.form(lab)
             rows = [(form.prompt(row.clue), form.completion(row)) for row in learnt]
@@ -291,23 +312,21 @@ def main() -> None:
             model, tokens = train(start, run, rows, seed)
             took = time.monotonic() - began
             found = scores(form, Decoder(start, model), asked, clues)
-            said = figures(found)
-            cells = [f"{m:.3f} [{low:.2f}, {high:.2f}]" for m, low, high in said.values()]
-            print(
-                f"| {name} | {seed} | {' | '.join(cells)} | {len(rows)} | {tokens} | {took:.0f} |"
-            )
-            sys.stdout.flush()
-            if options.json:
-                line = {
-                    **vars(options),
-                    "name": name,
-                    "seed": seed,
-                    "figures": said,
-                    "f1": {s.question_id: round(s.f1, 4) for s in found},
-                    "right": {s.question_id: s.right for s in found},
-                }
-                with options.json.open("a") as file:
-                    file.write(json.dumps(line, default=str) + "\n")
+            line = {
+                **vars(options),
+                "name": name,
+                "seed": seed,
+                "rows": len(rows),
+                "tokens": tokens,
+                "seconds": round(took),
+                "figures": figures(found),
+                "f1": {s.question_id: round(s.f1, 4) for s in found},
+                "right": {s.question_id: s.right for s in found},
+            }
+            with options.json.open("a") as file:
+                file.write(json.dumps(line, default=str) + "\n")
+            print(name, seed, f"{took:.0f} s", flush=True)
+    table(options.json)
 
 
 if __name__ == "__main__":

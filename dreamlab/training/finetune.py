@@ -65,7 +65,7 @@ def finetune(
         strategy: a name in `STRATEGIES`. All learn from the same rows on as many tokens; those
             other than `sft` begin with it and go on with what the model itself writes.
         reward: judges that; `sft` needs none.
-        progress: called with (steps done, steps in all).
+        progress: called with (steps done, steps in all), of each stage by itself.
 
     Raises:
         TrainingError: there are no rows, `folder` is in use, or it cannot be written.

@@ -73,7 +73,7 @@ def test_the_odds_of_all_that_may_be_written_add_up_to_one(start):
 def test_the_greedy_completion_is_the_likeliest_word_by_word(start):
     prompts = [row["prompt"] for row in ROWS]
     written = start.complete(start.model, prompts)
-    pairs = [(p, start.completion(text)) for p, text in zip(prompts, written, strict=True)]
+    pairs = [(p, start.completion(text)[:-1]) for p, text in zip(prompts, written, strict=True)]
     told = odds(start, start.model, pairs)
     assert [int(row.sum()) for row in told.is_top1] == [len(ids) for _, ids in pairs]
 
@@ -182,6 +182,16 @@ def test_reinforcement_earns_more_than_its_warm_start(tmp_path, monkeypatch):
 def test_a_text_model_learns_the_same_way(strategy, tiny_llama, tmp_path):  # noqa: F811
     found = train(tmp_path, strategy, base_model=str(tiny_llama), lora_rank=8)
     assert found.history[-1]["tokens"] > 0
+    assert json.loads((found.folder / CARD).read_text())["strategy"] == strategy
+
+
+@pytest.mark.parametrize("strategy", ["dpo", "grpo"])
+def test_where_all_is_worth_the_same_supervised_fine_tuning_goes_on(strategy, tmp_path):
+    def content(prompts, expected, written):
+        return [1.0] * len(written)
+
+    found = train(tmp_path, strategy, reward=content, training_epochs=8)
+    assert found.steps == 4  # of six rows: 36 in the warm start, 12 after it, 16 a step
     assert json.loads((found.folder / CARD).read_text())["strategy"] == strategy
 
 
