@@ -30,6 +30,8 @@ _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 class TextModel:
     """A causal language model, and how questions and completions become its tensors."""
 
+    part_ids: Sequence[int] = ()
+
     def __init__(self, base_model: str) -> None:
         """Loads a local folder or a hub id, in bfloat16 on a GPU that has it.
 
