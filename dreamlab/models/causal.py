@@ -31,6 +31,8 @@ _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 class TextModel:
     """A causal language model, and how questions and completions become its tensors."""
 
+    part_ids: Sequence[int] = ()
+
     def __init__(self, base_model: str, half: bool, four_bits: bool = False) -> None:
         """Loads a local folder or a hub id, in bfloat16 or float32.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dreamlab.errors import ModelError
+from dreamlab.models.adapters import WEIGHTS, fits, fitted
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.compute import load_torch, multiplies_bfloat16, one_thread, thread_count
 from dreamlab.settings import EMBEDDED, Settings
@@ -35,6 +36,10 @@ class StartModel(Protocol):
     end: int
     model: Any
     tokenizer: Any
+
+    @property
+    def part_ids(self) -> Sequence[int]:
+        """The tokens of the format's parts and of the end; none for a model of text."""
 
     @property
     def lora(self) -> dict[str, Any]:
@@ -146,17 +151,21 @@ def half(settings: Settings) -> bool:
 
 
 def with_adapter(start: StartModel, adapter: Path, *, trainable: bool = False) -> Any:
-    """The start model wrapped in an adapter by PEFT; the start model is changed.
+    """The start model wrapped in an adapter by PEFT, which is made to fit the start model's parts;
+    the start model is changed.
 
     Raises:
         ModelError: the adapter is missing or corrupt.
     """
     from peft import PeftModel
 
-    if not (adapter / "adapter_model.safetensors").is_file():
+    if not (adapter / WEIGHTS).is_file():
         raise ModelError(f"no adapter_model.safetensors in {adapter}; restore it or roll back")
     try:
-        return PeftModel.from_pretrained(start.model, str(adapter), is_trainable=trainable)
+        with fitted(adapter, read_card(adapter).get("tokens", ()), start) as folder:
+            return PeftModel.from_pretrained(start.model, str(folder), is_trainable=trainable)
+    except ModelError:
+        raise
     except Exception as error:  # a door: a damaged file raises whatever its reader raises
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise ModelError(
@@ -180,7 +189,7 @@ def read_card(adapter: Path) -> dict[str, Any]:
 
 
 def check_card(adapter: Path, start: StartModel, completion_format: CompletionFormat) -> None:
-    """Refuse an adapter of another base model or completion format.
+    """Refuse an adapter of another base model or of another directory altogether.
 
     Raises:
         ModelError: it is one, or its card is missing or damaged.
@@ -191,10 +200,10 @@ def check_card(adapter: Path, start: StartModel, completion_format: CompletionFo
             f"the adapter in {adapter} was trained on {card.get('base_model')!r}, not on "
             f"{start.name!r}; set DREAMLAB_BASE_MODEL to that or train anew"
         )
-    if card.get("tokens") != list(completion_format.tokens):
+    if not fits(card, start, completion_format.tokens):
         raise ModelError(
-            f"the adapter in {adapter} was trained for other needs, groups or places than this "
-            "directory has; train anew"
+            f"the adapter in {adapter} was trained for other needs, groups or places than most "
+            "of this directory's; train anew"
         )
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamlab.errors import ModelError, TrainingError
+from dreamlab.models.adapters import fits
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.decoder import CARD, StartModel, best_device, half, read_card, with_adapter
 from dreamlab.settings import Settings
@@ -186,11 +187,9 @@ def following(trainer_class: Any, job: Job, before: Trained | None = None) -> An
 
 
 def continues(parent: Path, start: StartModel, completion_format: CompletionFormat) -> bool:
-    """Whether a parent's adapter is one of this start model and completion format."""
+    """Whether a parent's adapter is one of this start model, and of use for this format."""
     card = read_card(parent)
-    return bool(
-        card["base_sha256"] == start.sha256 and card["tokens"] == list(completion_format.tokens)
-    )
+    return card["base_sha256"] == start.sha256 and fits(card, start, completion_format.tokens)
 
 
 def plan_of(job: Job) -> str:

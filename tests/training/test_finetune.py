@@ -143,9 +143,18 @@ def test_the_next_version_goes_on_from_its_parent(trained, tmp_path):
     assert card["parent"] == json.loads((trained.folder / CARD).read_text())["plan"]
 
 
-def test_another_completion_format_starts_afresh(trained, tmp_path):
-    wider = CompletionFormat(FORMAT.needs, FORMAT.groups, (*FORMAT.places, "Wasco"))
-    child = train(tmp_path, parent=trained.folder, completion_format=wider, training_epochs=2)
+def test_a_new_place_goes_on_from_the_parent(trained, tmp_path):
+    wider = CompletionFormat(FORMAT.needs, FORMAT.groups, ("Arvin", *FORMAT.places))
+    child = train(tmp_path, parent=trained.folder, completion_format=wider)
+    assert child.history[0]["loss"] < trained.history[0]["loss"] / 2
+    card = json.loads((child.folder / CARD).read_text())
+    assert card["parent"] == json.loads((trained.folder / CARD).read_text())["plan"]
+    assert card["tokens"] == list(wider.tokens)
+
+
+def test_another_directory_altogether_starts_afresh(trained, tmp_path):
+    other = CompletionFormat(("food",), (), ("Oslo", "Bergen"))
+    child = train(tmp_path, parent=trained.folder, completion_format=other, training_epochs=2)
     assert json.loads((child.folder / CARD).read_text())["parent"] is None
 
 
