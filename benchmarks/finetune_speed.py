@@ -225,12 +225,10 @@ def contend(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     watch = Watch(options, trainer, start)
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
     trainer.train()
     watch.look(trainer.state.global_step)
     memory = (
-        torch.cuda.max_memory_allocated()
+        watch.memory
         if torch.cuda.is_available()
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     )
@@ -391,13 +389,14 @@ class Watch:
         self.torch, self.trainer, self.start = torch, trainer, start
         held_out = json.loads((options.place / "rows.json").read_text())[1]
         rows = [{"input_ids": ids, "prompt": p} for ids, p in encoded(start, held_out)]
-        self.held_out = [start.collate(rows[i : i + BATCH]) for i in range(0, len(rows), BATCH)]
+        self.held_out = [start.collate(rows[i : i + 4]) for i in range(0, len(rows), 4)]
         self.losses: list[tuple[float, float]] = []
         self.lengths: list[int] = []
         self.labels: list[int] = []
         self.spent = self.spent_cpu = 0.0
         self.warm = self.warm_cpu = 0.0
         self.since = self.since_cpu = 0.0
+        self.memory = 0
         watch = self
         every = max(1, trainer.args.max_steps // LOOKS)
         collate = trainer.data_collator
@@ -432,13 +431,16 @@ class Watch:
         trainer.add_callback(Callback())
 
     def go_on(self) -> None:
-        """Starts the clock."""
+        """Starts the clock, and the measure of memory on a GPU."""
+        if self.torch.cuda.is_available():
+            self.torch.cuda.reset_peak_memory_stats()
         self.since, self.since_cpu = time.perf_counter(), time.process_time()
 
     def pause(self) -> None:
         """Stops the clock and adds what was spent."""
         if self.torch.cuda.is_available():
             self.torch.cuda.synchronize()
+            self.memory = max(self.memory, self.torch.cuda.max_memory_allocated())
         self.spent += time.perf_counter() - self.since
         self.spent_cpu += time.process_time() - self.since_cpu
 
