@@ -18,6 +18,7 @@ tokens (forward, and back to the activations; the head at labels only) a second,
 machine multiplies in large square matrices in the same type, measured in the same run.
 
     taskset -c 0,1 python benchmarks/finetune_speed.py
+    taskset -c 0,1 python benchmarks/finetune_speed.py --only ours --epochs 4 --rows FILE
     python benchmarks/finetune_speed.py --model smollm2-135m --tiny --dreams 40
     bash benchmarks/gpu.sh
 """
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--compile", action="store_true", help="compile our layers")
     parser.add_argument("--plain-bf16", action="store_true", help="plain in bfloat16 on a CPU too")
+    parser.add_argument("--only", choices=("plain", "ours", "unsloth"), help="one contender alone")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
@@ -122,7 +124,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         options.place = Path(place)
         prepare(options)
-        found = {name: apart(options, name) for name in ("plain", "ours", "unsloth")}
+        names = [options.only] if options.only else ["plain", "ours", "unsloth"]
+        found = {name: apart(options, name) for name in names}
     report(options, found)
 
 
@@ -509,7 +512,9 @@ def report(options: argparse.Namespace, found: dict[str, dict[str, Any]]) -> Non
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     size = " (two layers)" if options.tiny else ""
     print(f"{options.model}{size} on {device}, {cores} cores; {versions}")
-    base = found["plain"]
+    base = found[options.only or "plain"]
+    if "skipped" in base:
+        raise SystemExit(f"{options.only} was skipped: {base['skipped']}")
     target = base["losses"][-1][1] * NEAR
     print(f"{base['steps']} steps of {BATCH} rows; held-out loss to reach: {target:.4f}\n")
     print("| | type | tokens/s | against plain | tokens/CPU s | training | peak memory ", end="")
