@@ -199,7 +199,8 @@ class Lab:
         """What the base model reads before a question."""
         from dreamlab.models.evidence import Evidence
 
-        return Evidence(self.catalog, self.phrases, self.embedder, self.settings.cache_path)
+        s = self.settings
+        return Evidence(self.catalog, self.phrases, self.embedder, s.cache_path, s.open_book)
 
     @cached_property
     def models(self) -> Models | None:
