@@ -177,7 +177,7 @@ def test_reinforcement_earns_more_than_its_warm_start(tmp_path, monkeypatch):
     found = train(tmp_path, "grpo", reward=refusals, training_epochs=16, learning_rate=1e-2)
     decoder = load_decoder(EMBEDDED, found.folder, FORMAT, settings(tmp_path))
     written = decoder.complete([row["prompt"] for row in ROWS])
-    assert written.count("<none>") > len(ROWS) / 2
+    assert written.count("<none>") > len(ROWS) / 2, written
 
 
 @pytest.mark.parametrize("strategy", ["dpo", "grpo"])
