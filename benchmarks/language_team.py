@@ -6,7 +6,9 @@
    digit changed, a negation added or dropped, a promise added), and paraphrases written by hand.
 2. Injections: those of the tests, which the screening sees or not, planted in the row that is
    cited first, in a memory and in the question, before a scripted model that obeys at once.
-3. What the roundtable itself costs beside the offline team, with a model that answers at once.
+3. What a reading is worth: the deciding half's natural questions answered for the needs that the
+   offline team reads, and for those of the rows that help, as a perfect reader would name them.
+4. What the roundtable itself costs beside the offline team, with a model that answers at once.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +29,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from dreamlab.agents.asking import Models, Occasion, open_models
 from dreamlab.agents.claims import CLAUSE, check, denies
+from dreamlab.agents.lead import Decision
 from dreamlab.agents.screening import harmless, suspicious
 from dreamlab.agents.team import Team
+from dreamlab.agents.tools import Findings
 from dreamlab.directory.catalog import Catalog
 from dreamlab.lab import Lab
-from dreamlab.records import Memory, MemoryKind, Service, Task
+from dreamlab.models.language import clean
+from dreamlab.records import Answer, Memory, MemoryKind, Referral, Role, Score, Service, Task
 from dreamlab.settings import Settings
+from dreamlab.training.evaluate import score, summarize
 from tests.agents.injections import INJECTIONS, SLIPPING, filled
 from tests.agents.llm_server import dutiful, role_of, said, serving
 from tests.agents.obedient import NUMBER, obedient
@@ -208,6 +215,32 @@ def false_alarms(lab: Lab) -> str:
     )
 
 
+def reading_worth(lab: Lab) -> str:
+    """Success and F1 of the offline reading, and of one that names the right needs."""
+    team = lab.team(None)
+    chosen = [
+        q
+        for q in lab.benchmark.half("decide")
+        if q.source == "natural" and q.essential and not q.field
+    ]
+    texts = [clean(q.question) for q in chosen]
+    readings = team.reader.read(texts, ["en"] * len(texts), [None] * len(texts))
+    scored: dict[str, list[Score]] = {"offline": [], "perfect": []}
+    for question, reading in zip(chosen, readings, strict=True):
+        plain = team.lead.is_plain(reading)
+        found = Findings((), reading, plain, Decision(Referral()))
+        counted = Counter(n for id_ in question.essential for n in lab.catalog.get(id_).needs)
+        most = max(counted.values())
+        needs = [need for need, count in counted.items() if count == most][:2]
+        heard = team.tools.heard(reading, () if plain else needs, (), ())
+        for name, read in (("offline", reading), ("perfect", heard)):
+            cited = team.tools.decide(found, read).referral
+            scored[name].append(score(question, Answer(Role.TEAM, cited), lab.catalog))
+    figures = {name: summarize(scores) for name, scores in scored.items()}
+    told = (f"{n} {f.success.value:.3f}, {f.f1.value:.3f}" for n, f in figures.items())
+    return f"Reading, success and F1 on {len(chosen)} natural questions: {'; '.join(told)}."
+
+
 def cost(lab: Lab, models: Models, questions: list[str]) -> str:
     """Milliseconds a question, median, of the team without and with models that answer at once."""
     SCRIPT[0] = dutiful
@@ -231,7 +264,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--questions", type=int, default=3, help="questions for the injections")
     parser.add_argument("--every", type=int, default=1, help="take every so manieth injection")
+    parser.add_argument("--only-reading", action="store_true", help="what a reading is worth")
     options = parser.parse_args()
+    if options.only_reading:
+        print(reading_worth(Lab(Settings(home=Path(tempfile.mkdtemp(prefix="language-team-"))))))
+        return
     home = Path(tempfile.mkdtemp(prefix="language-team-"))
     with serving(lambda body: SCRIPT[0](body)) as server:
         settings = Settings(home=home, llm_url=server.url, llm_model="m", llm_night_tokens=10**9)
@@ -245,6 +282,7 @@ def main() -> None:
         chosen = asked[: options.questions]
         print("\n".join(injection_table(lab, chosen, options.every)), end="\n\n")
         print(false_alarms(lab))
+        print(reading_worth(lab))
         print(cost(lab, models, asked[:20]))
 
 

@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from dreamlab.errors import StorageError
+from dreamlab.errors import DreamLabError, StorageError
 from dreamlab.records import Arm, Experience, Hearing, Memory, Referral, Task, deaf
 from dreamlab.settings import Settings, load_settings
 
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from dreamlab.memory.reflection import LookBack
     from dreamlab.memory.store import MemoryStore
     from dreamlab.models.completion import CompletionFormat
+    from dreamlab.models.decoder import Decoder
     from dreamlab.models.embedding import Embedder
     from dreamlab.models.evidence import Evidence
     from dreamlab.privacy.masking import Masker
     from dreamlab.training.benchmark import Benchmark
     from dreamlab.training.registry import Registry
 
+T = TypeVar("T")
 Clock = Callable[[], datetime]
 
 
@@ -50,8 +52,29 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class _of_directory(Generic[T]):
+    """A part that hangs on the directory's rows: made when asked for, and anew when they change.
+
+    All of a lab are made under its one lock, so that they are always of the same rows.
+    """
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __set_name__(self, owner: type[Lab], name: str) -> None:
+        self._name = name
+
+    def __get__(self, lab: Lab, owner: type[Lab] | None = None) -> T:
+        with lab.parts:
+            if self._name not in lab.__dict__:  # from then on it is found there, without a lock
+                lab.__dict__[self._name] = self._make(lab)
+            return cast(T, lab.__dict__[self._name])
+
+
 class Lab:
     """The parts of one installation. Opening a lab costs nothing; each part opens when asked for.
+
+    A lab that lives long takes up a directory that was imported meanwhile: see `refresh`.
 
     Args:
         settings: what this place is like.
@@ -64,18 +87,49 @@ class Lab:
         self.arm = arm or Arm()
         self.now = clock
         self.progress: Progress = _silent
+        self._decoders = lru_cache(maxsize=2)(self._load_decoder)
         self._bases = lru_cache(maxsize=2)(self._load_base)
-        self._loading = threading.Lock()
-        self._composing = threading.Lock()
+        self.parts = threading.RLock()
 
-    @cached_property
+    @_of_directory
     def catalog(self) -> Catalog:
         """The directory answered from."""
-        from dreamlab.directory.catalog import open_directory
+        from dreamlab.directory.catalog import open_directory, stamp
 
+        self._stamp = stamp(self.settings.directory, self.settings)
         return open_directory(self.settings.directory, self.settings)
 
-    @cached_property
+    def refresh(self) -> None:
+        """Take up the directory's files if they have changed: what starts now, works on them.
+
+        What is under way finishes on the rows that it began with. A directory that cannot be read
+        changes nothing, and the log says so, once.
+        """
+        from dreamlab.directory.catalog import open_directory, stamp
+        from dreamlab.directory.phrases import load_phrases
+
+        with self.parts:
+            found = stamp(self.settings.directory, self.settings)
+            if self._stamp in (None, found):
+                return
+            self._stamp = found
+            log = logging.getLogger(__name__)
+            try:
+                catalog = open_directory(self.settings.directory, self.settings)
+                phrases = load_phrases(catalog)
+            except DreamLabError as error:
+                log.warning("the changed directory cannot be read, the old one stays: %s", error)
+                return
+            for name in OF_DIRECTORY:
+                self.__dict__.pop(name, None)
+            self.__dict__.update(catalog=catalog, phrases=phrases)
+            self._bases.cache_clear()
+            self._everyday = self._nightly = None
+            log.info("directory %s has changed: %d services", catalog.name, len(catalog))
+
+    _stamp: tuple[object, ...] | None = None
+
+    @_of_directory
     def phrases(self) -> PhraseBank:
         """How people speak of the directory's needs and groups."""
         from dreamlab.directory.phrases import load_phrases
@@ -97,7 +151,7 @@ class Lab:
         self.check_home()
         return open_store(self.settings, self.embedder)
 
-    @cached_property
+    @_of_directory
     def masker(self) -> Masker:
         """What masks personal data; it knows this directory's words, places and numbers.
 
@@ -126,21 +180,21 @@ class Lab:
 
         return Registry(self.settings)
 
-    @cached_property
+    @_of_directory
     def benchmark(self) -> Benchmark:
         """The questions that versions are measured on, and never trained on."""
         from dreamlab.training.benchmark import load_benchmark
 
         return load_benchmark(self.catalog)
 
-    @cached_property
+    @_of_directory
     def format(self) -> CompletionFormat:
         """What the base model may write about this directory."""
         from dreamlab.models.completion import CompletionFormat
 
         return CompletionFormat(self.catalog.needs, self.catalog.groups, self.catalog.places)
 
-    @cached_property
+    @_of_directory
     def evidence(self) -> Evidence:
         """What the base model reads before a question."""
         from dreamlab.models.evidence import Evidence
@@ -165,10 +219,15 @@ class Lab:
 
     def base_from(self, adapter: Path | None, version: str) -> BaseModel:
         """The base model with an adapter (None: as it was before any training)."""
-        from dreamlab.agents.base import BaseModel
         from dreamlab.models.decoder import load_decoder
 
-        decoder = load_decoder(self.settings.base_model, adapter, self.format, self.settings)
+        with self.parts:
+            decoder = load_decoder(self.settings.base_model, adapter, self.format, self.settings)
+            return self._based(decoder, version)
+
+    def _based(self, decoder: Decoder, version: str) -> BaseModel:
+        from dreamlab.agents.base import BaseModel
+
         return BaseModel(decoder, self.format, self.catalog, version, self.evidence)
 
     @cached_property
@@ -199,11 +258,17 @@ class Lab:
         Raises:
             RegistryError: the version is missing or its files are damaged.
         """
-        with self._loading:
+        with self.parts:
             return self._bases(number)
 
     def _load_base(self, version: str) -> BaseModel:
-        return self.base_from(self.adapter(int(version)), version)
+        return self._based(self._decoders(version, self.format), version)
+
+    def _load_decoder(self, version: str, format: CompletionFormat) -> Decoder:
+        from dreamlab.models.decoder import load_decoder
+
+        adapter = self.adapter(int(version))
+        return load_decoder(self.settings.base_model, adapter, format, self.settings)
 
     def adapter(self, number: int) -> Path | None:
         """The adapter folder of a registered version; None for the untouched one.
@@ -213,6 +278,21 @@ class Lab:
         """
         return None if self.registry.version(number).untouched else self.registry.fetch(number)
 
+    def recall(self, text: str, limit: int = 5, **filters: Any) -> list[Memory]:
+        """The memories most relevant to a text that still hold by the directory of today: none
+        speaks of a service that has closed. `filters` as `MemoryStore.recall` has them.
+
+        Raises:
+            RecallError: the store is damaged or was made with another embedding model.
+        """
+        self.refresh()
+        return self._recall(self.catalog, text, limit, **filters)
+
+    def _recall(self, catalog: Catalog, text: str, limit: int, **filters: Any) -> list[Memory]:
+        from dreamlab.memory.outdated import current
+
+        return current(partial(self.memory.recall, text, **filters), catalog, limit)
+
     def team(self, base: BaseModel | None, before_night: str = "") -> Team:
         """A team with this base model that recalls only what earlier nights left.
 
@@ -220,20 +300,26 @@ class Lab:
         """
         from dreamlab.agents.team import Team
 
-        def recall(text: str, limit: int = 5) -> list[Memory]:
-            return self.memory.recall(text, limit=limit, before_night=before_night or None)
+        with self.parts:
+            catalog = self.catalog
 
-        return Team(
-            self.catalog, self.phrases, self.embedder, recall, base, self.settings.cache_path
-        )
+            def recall(text: str, limit: int = 5) -> list[Memory]:
+                return self._recall(catalog, text, limit, before_night=before_night or None)
+
+            return Team(
+                catalog, self.phrases, self.embedder, recall, base, self.settings.cache_path
+            )
 
     def night_team(self, version: str, night: str) -> Team:
-        """The team of one night: base model `version` (none if empty), memories before it."""
+        """The team of one night: base model `version` (none if empty), memories before it; on the
+        directory as it is now."""
         key = (version, night)
-        if self._nightly is None or self._nightly[0] != key:
-            base = self.base(version) if version else None
-            self._nightly = (key, self._with_models(self.team(base, night)))
-        return self._nightly[1]
+        with self.parts:
+            self.refresh()
+            if self._nightly is None or self._nightly[0] != key:
+                base = self.base(version) if version else None
+                self._nightly = (key, self._with_models(self.team(base, night)))
+            return self._nightly[1]
 
     def _with_models(self, team: Team) -> Team:
         if self.models:
@@ -311,8 +397,9 @@ class Lab:
 
     @property
     def everyday_team(self) -> Team:
-        """The team that answers people: the champion, and all memories."""
-        with self._composing:
+        """The team that answers people: the champion, all memories, the directory as it is now."""
+        with self.parts:
+            self.refresh()
             base = self.base()
             if self._everyday is None or self._everyday[0] is not base:
                 _ = self.memory  # opened here, by one thread, and not at the first recall
@@ -342,6 +429,10 @@ class Lab:
                 f"{home} is a file, not a folder; set DREAMLAB_HOME to another place"
             )
         write_atomic(home / ".writable", "")
+
+
+OF_DIRECTORY = tuple(name for name, part in vars(Lab).items() if isinstance(part, _of_directory))
+"""The parts that hang on the directory."""
 
 
 def open_lab(settings: Settings | None = None, clock: Clock = _utc_now) -> Lab:

@@ -432,7 +432,8 @@ class Training:
     `key` is the night it belongs to. `new` examples were learnt since the parent version was
     trained, `replayed` ones before. `start` is the key of an earlier challenger of the same parent
     whose adapter the training goes on from; empty: from the parent's own. `dataset` is the sha256
-    of the exported file. `skipped` says why no training starts; empty when one does.
+    of the exported file and `directory` the fingerprint of the rows that it is right by. `skipped`
+    says why no training starts; empty when one does.
     """
 
     key: str
@@ -445,6 +446,7 @@ class Training:
     nights: tuple[str, ...] = ()
     forced: bool = False
     skipped: str = ""
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,17 @@ class Settings(BaseSettings):
     training_precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """What training multiplies in; `auto` is bfloat16 where the GPU or CPU has units for it."""
 
+    training_weights: Literal["full", "4bit"] = "full"
+    """How a larger base model's frozen weights are held while its adapter is trained: in full, or
+    in four bits (QLoRA; extra `qlora`)."""
+
+    training_compile: bool = False
+    """Whether a larger base model's layers are compiled for training."""
+
+    training_checkpointing: bool = False
+    """Whether activations are computed again on the way back instead of kept: a third slower, in a
+    fraction of the memory. For a larger base model."""
+
     max_loss_share: Share = 0.2
     """Share of the champion's right answers that a challenger may lose."""
 

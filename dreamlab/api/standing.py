@@ -19,6 +19,7 @@ from dreamlab.orchestration import dreaming, learning
 
 def status(lab: Lab, scheduler: DreamScheduler) -> Status:
     """How the lab stands. It opens no model and no memory."""
+    lab.refresh()
     settings, now = lab.settings, lab.now()
     window = dreaming.window_of(lab)
     last, champion = dreaming.last_manifest(lab), lab.registry.champion()

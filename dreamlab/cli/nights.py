@@ -14,26 +14,27 @@ if TYPE_CHECKING:
     from dreamlab.lab import Lab
 
 
-def run(lab: Lab, flow_name: str, **parameters: Any) -> Any:
-    """Run one of the flows on this lab."""
+def flow_of(name: str) -> Any:
+    """One of the flows, which are no part of the command line."""
     import importlib
 
+    return getattr(importlib.import_module(f"flows.{name}"), name)
+
+
+def run(lab: Lab, flow_name: str, **parameters: Any) -> Any:
+    """Run one of the flows on this lab."""
     from dreamlab.orchestration import tasks
 
     tasks.use_lab(lab)
-    return tasks.run_flow(
-        getattr(importlib.import_module(f"flows.{flow_name}"), flow_name), **parameters
-    )
+    return tasks.run_flow(flow_of(flow_name), **parameters)
 
 
 def live_plainly(lab: Lab, seed: int) -> tuple[Any, Any]:
     """One night of an experiment: the flows as functions, whatever server is configured."""
     from dreamlab.orchestration import tasks
-    from flows.dream_session import dream_session
-    from flows.finetune_base_model import finetune_base_model
 
     tasks.use_lab(lab)
-    return dream_session.fn(seed=seed), finetune_base_model.fn(seed=seed)
+    return flow_of("dream_session").fn(seed=seed), flow_of("finetune_base_model").fn(seed=seed)
 
 
 def dream_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -73,7 +73,7 @@ def recall(
     from dreamlab.records import MemoryKind
 
     kinds = (MemoryKind(kind),) if kind else None
-    found = lab.memory.recall(
+    found = lab.recall(
         query, limit=limit, kinds=kinds, night=night, need=need, group=group, place=place
     )
     if json_:

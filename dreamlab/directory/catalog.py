@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from dreamlab.directory.importing import import_directory
 from dreamlab.directory.naming import NameIndex
 from dreamlab.directory.ranking import Match, first_of_each, fits, rank
 from dreamlab.directory.rows import read_services
-from dreamlab.directory.shelf import find, list_directories
+from dreamlab.directory.shelf import find, list_directories, read_closed, stamp
+from dreamlab.directory.words import words
 from dreamlab.errors import DirectoryError
 from dreamlab.records import Referral, Service, to_json
 from dreamlab.settings import Settings
@@ -31,6 +32,7 @@ __all__ = [
     "import_directory",
     "list_directories",
     "open_directory",
+    "stamp",
 ]
 
 
@@ -61,7 +63,8 @@ class Catalog:
     `needs`, `groups` and `places` are the facet values that occur, sorted. `folder` holds the
     rows and whatever lies beside them (phrases, questions); None for a catalog made by hand.
     `helpline` is what to point to when nothing fits; `showcase` holds a few questions that show
-    what the directory is for.
+    what the directory is for. `closed` are services that earlier imports listed and this one does
+    not: they are never found, but what was said of them can be told by their names.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Catalog:
         helpline: str = "",
         folder: Path | None = None,
         showcase: Sequence[str] = (),
+        closed: Sequence[Service] = (),
     ) -> None:
         self.name = name
         self.title = title or name
@@ -79,6 +83,7 @@ class Catalog:
         self.folder = folder
         self.showcase = tuple(showcase)
         self.services = tuple(services)
+        self.closed = tuple(closed)
         self._by_id = {service.id: service for service in self.services}
         self.needs = _values(need for s in self.services for need in s.needs)
         self.groups = _values(group for s in self.services for group in s.groups)
@@ -101,11 +106,30 @@ class Catalog:
         except KeyError:
             raise DirectoryError(f"no service {service_id} in directory {self.name}") from None
 
+    def listed(self, ids: Iterable[str]) -> tuple[Service, ...]:
+        """The services of these ids, without those that are not in the directory (any more)."""
+        return tuple(self._by_id[id_] for id_ in ids if id_ in self._by_id)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over all rows, in their order: equal rows, equal fingerprint."""
         rows = json.dumps(to_json(self.services), ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(rows.encode()).hexdigest()
+
+    def speaks_of_closed(self, text: str) -> bool:
+        """Whether a text gives the id or the name of a service that is not listed any more."""
+        said = f" {' '.join(words(text))} "
+        return any(name in said for name in self._closed_names)
+
+    @cached_property
+    def _closed_names(self) -> frozenset[str]:
+        """Ids and names of closed services, in words; a name that is one word, or that a listed
+        service bears, tells nothing."""
+        listed = {tuple(words(service.name)) for service in self.services}
+        names = {tuple(words(service.name)) for service in self.closed} - listed
+        known = {tuple(words(service.id)) for service in self.closed}
+        known |= {name for name in names if len(name) > 1}
+        return frozenset(f" {' '.join(name)} " for name in known if name)
 
     def matching(self, referral: Referral) -> tuple[Service, ...]:
         """Every row that fits a referral's facets, and those it names by id.
@@ -274,6 +298,13 @@ def open_directory(name: str, settings: Settings) -> Catalog:
     """
     manifest = find(name, settings)
     services = read_services(manifest.folder / manifest.rows[name])
+    closed = read_closed(manifest.folder)
     return Catalog(
-        name, services, manifest.title, manifest.helpline, manifest.folder, manifest.showcase
+        name,
+        services,
+        manifest.title,
+        manifest.helpline,
+        manifest.folder,
+        manifest.showcase,
+        closed,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dreamlab.directory.hsds import OWN, read_directory
 from dreamlab.directory.package import open_package
 from dreamlab.directory.report import ImportReport
-from dreamlab.directory.rows import MANIFEST, ROWS, format_manifest, format_rows
-from dreamlab.directory.shelf import check_name, put
+from dreamlab.directory.rows import MANIFEST, ROWS, format_manifest, format_rows, read_services
+from dreamlab.directory.shelf import CLOSED, check_name, find, put, read_closed
+from dreamlab.errors import DirectoryError
+from dreamlab.records import Service
 from dreamlab.settings import Settings
 
 COMPANIONS = ("phrases.toml", "questions.jsonl")
@@ -34,5 +37,20 @@ def import_directory(
     if report.format == OWN and path.is_dir():
         package = open_package(path)
         files |= {file: package.text(file) for file in COMPANIONS if file in package.files}
+    if closed := _closed(name, services, settings):
+        files[CLOSED] = format_rows(closed)
     put(name, files, settings)
     return report
+
+
+def _closed(name: str, services: Sequence[Service], settings: Settings) -> list[Service]:
+    """The services that imports under this name listed until now and that are not listed any
+    more; none of a directory that cannot be read."""
+    try:
+        manifest = find(name, settings)
+        before = read_services(manifest.folder / manifest.rows[name])
+        before += read_closed(manifest.folder)
+    except DirectoryError:
+        return []
+    listed = {service.id for service in services}
+    return [service for service in before if service.id not in listed]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ def load_phrases(catalog: Catalog) -> PhraseBank:
     """
     own = catalog.folder / FILE if catalog.folder else None
     if own and own.is_file():
-        return read_phrases(own)
+        bank = read_phrases(own)
+        return replace(bank, elsewhere_words=_outside(bank, catalog))
     for path in sorted(SHIPPED.glob(f"*/{FILE}")):
         return _borrowed(read_phrases(path), catalog)
     return PhraseBank()
@@ -120,7 +121,6 @@ def _lists(entry: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def _borrowed(bank: PhraseBank, catalog: Catalog) -> PhraseBank:
     """A shipped bank cut down to the facets of another directory, under that one's spelling."""
-    here = {place.casefold() for place in catalog.places}
     return PhraseBank(
         needs=_shared(bank.needs, catalog.needs),
         groups=_shared(bank.groups, catalog.groups),
@@ -129,8 +129,14 @@ def _borrowed(bank: PhraseBank, catalog: Catalog) -> PhraseBank:
         explain=bank.explain,
         outside=bank.outside,
         elsewhere=bank.elsewhere,
-        elsewhere_words=tuple(w for w in bank.elsewhere_words if w.casefold() not in here),
+        elsewhere_words=_outside(bank, catalog),
     )
+
+
+def _outside(bank: PhraseBank, catalog: Catalog) -> tuple[str, ...]:
+    """The bank's places elsewhere, but for those in which the directory has services by now."""
+    here = {place.casefold() for place in catalog.places}
+    return tuple(word for word in bank.elsewhere_words if word.casefold() not in here)
 
 
 def _shared(

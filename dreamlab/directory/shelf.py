@@ -13,15 +13,19 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
-from dreamlab.directory.rows import MANIFEST, Manifest, read_manifest
+from dreamlab.directory.rows import MANIFEST, Manifest, read_manifest, read_services
 from dreamlab.errors import DirectoryError, StorageError
 from dreamlab.files import write_atomic
+from dreamlab.records import Service
 from dreamlab.settings import Settings
 
 SHIPPED = Path(__file__).parent / "data"
 CURRENT = "current"
+CLOSED = "closed.csv"
+"""Beside the rows of an import: the services that imports before it listed and it does not."""
 _NAME = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 
@@ -54,6 +58,35 @@ def find(name: str, settings: Settings) -> Manifest:
     if name not in manifest.rows:
         raise DirectoryError(f"{manifest.folder / MANIFEST} has no rows file for {name}")
     return manifest
+
+
+@cache
+def _shipped_folders() -> dict[str, Path]:
+    return {name: manifest.folder for name, manifest in shipped().items()}
+
+
+def stamp(name: str, settings: Settings) -> tuple[object, ...]:
+    """What differs as soon as the files of a directory are replaced or changed; cheap to ask."""
+    folder = _shipped_folders().get(name)
+    if folder is None:
+        pointer = settings.directories_path / name / CURRENT
+        folder = pointer.parent / _pointed(pointer)
+    try:
+        with os.scandir(folder) as entries:
+            found = [(e.name, e.stat()) for e in entries if e.is_file()]
+    except OSError:
+        found = []
+    return (str(folder), *sorted((n, s.st_mtime_ns, s.st_size, s.st_ino) for n, s in found))
+
+
+def read_closed(folder: Path) -> tuple[Service, ...]:
+    """The services beside a directory's rows that are not listed any more.
+
+    Raises:
+        DirectoryError: the file is damaged.
+    """
+    path = folder / CLOSED
+    return read_services(path) if path.is_file() else ()
 
 
 def check_name(name: str) -> None:

@@ -54,9 +54,11 @@ class MemorySystem:
             return self._hosted.lab.memory
 
     def retrieve_relevant_memories(self, query: str, limit: int = 5) -> list[Memory]:
-        """The `limit` memories most relevant to `query`, best first.
+        """The `limit` memories most relevant to `query`, best first, that still hold by the
+        directory of today.
 
         Raises:
             RecallError: the store is damaged or was made with another embedding model.
         """
-        return self.store.recall(query, limit=limit)
+        _ = self.store
+        return self._hosted.lab.recall(query, limit)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +31,27 @@ _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 class TextModel:
     """A causal language model, and how questions and completions become its tensors."""
 
-    def __init__(self, base_model: str) -> None:
-        """Loads a local folder or a hub id, in bfloat16 on a GPU that has it.
+    part_ids: Sequence[int] = ()
+
+    def __init__(self, base_model: str, half: bool, four_bits: bool = False) -> None:
+        """Loads a local folder or a hub id, in bfloat16 or float32.
+
+        `four_bits`: its weights in NF4, for training an adapter on them (QLoRA).
 
         Raises:
-            ModelError: it is missing, unreadable, or has no safetensors.
+            ModelError: it is missing, unreadable, or has no safetensors, or its weights are to be
+                quantized and bitsandbytes is not installed.
         """
+        if four_bits and not find_spec("bitsandbytes"):
+            raise ModelError(
+                "DREAMLAB_TRAINING_WEIGHTS=4bit needs bitsandbytes: pip install 'dreamlab[qlora]'"
+            )
         folder = _folder(base_model)
         quiet_transformers()
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        dtype = torch.bfloat16 if half else torch.float32
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
@@ -51,7 +61,8 @@ class TextModel:
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
-                dtype=torch.bfloat16 if half else torch.float32,
+                dtype=dtype,
+                quantization_config=_nf4(dtype) if four_bits else None,
             ).eval()
         except Exception as error:  # a door: the libraries below raise a dozen unrelated classes
             raise ModelError(
@@ -60,6 +71,12 @@ class TextModel:
             ) from error
         if self.tokenizer.eos_token_id is None:
             raise ModelError(f"base model {base_model!r} has no end token in its tokenizer")
+        if four_bits:
+            from peft import prepare_model_for_kbit_training
+
+            self.model = prepare_model_for_kbit_training(
+                self.model, use_gradient_checkpointing=False
+            )
         self.name = base_model
         self.sha256 = _sha256(folder)
         self.end: int = self.tokenizer.eos_token_id
@@ -103,9 +120,16 @@ class TextModel:
             labels[i, p : len(tokens)] = tokens[p:]
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
-    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
-        """`loss` as a function of a batch, for a model in its adapter."""
-        return partial(self.loss, model)
+    def pass_of(
+        self, model: Any, half: bool, compiled: bool = False
+    ) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+        """`loss` as a function of a batch, without padding, for a model in its adapter.
+
+        It multiplies in the type that the model was loaded in.
+        """
+        from dreamlab.models.causal_pass import CausalPass
+
+        return CausalPass(model, compiled).loss
 
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean cross-entropy over the completions' tokens; prompts and padding do not count."""
@@ -180,6 +204,17 @@ def _folder(base_model: str) -> Path:
     if not any(local.glob("*.safetensors")):
         raise ModelError(f"base model {base_model!r} has no safetensors; choose one that has")
     return local
+
+
+def _nf4(dtype: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
 
 
 def _sha256(folder: Path) -> str:

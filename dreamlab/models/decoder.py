@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dreamlab.errors import ModelError
+from dreamlab.models.adapters import WEIGHTS, fits, fitted
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.compute import load_torch, one_thread, thread_count
+from dreamlab.models.compute import load_torch, multiplies_bfloat16, one_thread, thread_count
 from dreamlab.settings import EMBEDDED, Settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class StartModel(Protocol):
     tokenizer: Any
 
     @property
+    def part_ids(self) -> Sequence[int]:
+        """The tokens of the format's parts and of the end; none for a model of text."""
+
+    @property
     def lora(self) -> dict[str, Any]:
         """What an adapter adapts, as arguments of `peft.LoraConfig`."""
 
@@ -49,10 +54,12 @@ class StartModel(Protocol):
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """A training batch of rows with `input_ids` and the length of their `prompt`."""
 
-    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+    def pass_of(
+        self, model: Any, half: bool, compiled: bool = False
+    ) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
         """`loss` as a function of a batch, the fastest there is, for a model in its adapter.
 
-        `half`: whether it may multiply in bfloat16.
+        `half`: whether it may multiply in bfloat16; `compiled`: whether it may be compiled.
         """
 
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -90,21 +97,31 @@ class Decoder:
 
 
 def load_start(
-    base_model: str, completion_format: CompletionFormat, settings: Settings
+    base_model: str,
+    completion_format: CompletionFormat,
+    settings: Settings,
+    *,
+    training: bool = False,
 ) -> StartModel:
     """The untouched base model: `embedded`, a hub id or a local folder.
+
+    For `training` its weights are loaded as the settings say; else in bfloat16 on a GPU that has
+    it and in float32 elsewhere.
 
     Raises:
         ModelError: it cannot be loaded.
     """
-    load_torch(thread_count(settings))
+    torch = load_torch(thread_count(settings))
     if base_model == EMBEDDED:
         from dreamlab.models.minilm_decoder import EmbeddedModel
 
         return EmbeddedModel(completion_format)
     from dreamlab.models.causal import TextModel
 
-    return TextModel(base_model)
+    if training:
+        return TextModel(base_model, half(settings), settings.training_weights == "4bit")
+    on_gpu = best_device() == "cuda"
+    return TextModel(base_model, on_gpu and multiplies_bfloat16(torch, "cuda"))
 
 
 def load_decoder(
@@ -124,18 +141,31 @@ def load_decoder(
     return Decoder(start, model.to(best_device()))
 
 
+def half(settings: Settings) -> bool:
+    """Whether training multiplies in bfloat16 here."""
+    import torch
+
+    if settings.training_precision == "auto":
+        return multiplies_bfloat16(torch, best_device())
+    return settings.training_precision == "bfloat16"
+
+
 def with_adapter(start: StartModel, adapter: Path, *, trainable: bool = False) -> Any:
-    """The start model wrapped in an adapter by PEFT; the start model is changed.
+    """The start model wrapped in an adapter by PEFT, which is made to fit the start model's parts;
+    the start model is changed.
 
     Raises:
         ModelError: the adapter is missing or corrupt.
     """
     from peft import PeftModel
 
-    if not (adapter / "adapter_model.safetensors").is_file():
+    if not (adapter / WEIGHTS).is_file():
         raise ModelError(f"no adapter_model.safetensors in {adapter}; restore it or roll back")
     try:
-        return PeftModel.from_pretrained(start.model, str(adapter), is_trainable=trainable)
+        with fitted(adapter, read_card(adapter).get("tokens", ()), start) as folder:
+            return PeftModel.from_pretrained(start.model, str(folder), is_trainable=trainable)
+    except ModelError:
+        raise
     except Exception as error:  # a door: a damaged file raises whatever its reader raises
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise ModelError(
@@ -159,7 +189,7 @@ def read_card(adapter: Path) -> dict[str, Any]:
 
 
 def check_card(adapter: Path, start: StartModel, completion_format: CompletionFormat) -> None:
-    """Refuse an adapter of another base model or completion format.
+    """Refuse an adapter of another base model or of another directory altogether.
 
     Raises:
         ModelError: it is one, or its card is missing or damaged.
@@ -170,10 +200,10 @@ def check_card(adapter: Path, start: StartModel, completion_format: CompletionFo
             f"the adapter in {adapter} was trained on {card.get('base_model')!r}, not on "
             f"{start.name!r}; set DREAMLAB_BASE_MODEL to that or train anew"
         )
-    if card.get("tokens") != list(completion_format.tokens):
+    if not fits(card, start, completion_format.tokens):
         raise ModelError(
-            f"the adapter in {adapter} was trained for other needs, groups or places than this "
-            "directory has; train anew"
+            f"the adapter in {adapter} was trained for other needs, groups or places than most "
+            "of this directory's; train anew"
         )
 
 

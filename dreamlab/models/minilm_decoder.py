@@ -122,10 +122,12 @@ class EmbeddedModel:
             "copied": copied,
         }
 
-    def pass_of(self, model: Any, half: bool) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
+    def pass_of(
+        self, model: Any, half: bool, compiled: bool = False
+    ) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
         """`loss` as a function of a batch, written out for a model in its adapter.
 
-        `half`: multiply in bfloat16.
+        `half`: multiply in bfloat16. It is never compiled: that takes longer than a night.
         """
         from dreamlab.models.minilm_pass import TrainingPass
 

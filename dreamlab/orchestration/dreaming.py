@@ -56,6 +56,7 @@ def open_session(lab: Lab, *, force: bool) -> Budget:
     Raises:
         WindowClosed: the window is closed and `force` is not set.
     """
+    lab.refresh()
     now, window = lab.now(), window_of(lab)
     if not force and not window.contains(now):
         opens = window.opens(now).astimezone(window.zone)
@@ -197,7 +198,7 @@ def solve_dreams(lab: Lab, plan: Plan, tasks: Sequence[Task]) -> int:
         outcome = (
             judged(answers, lab.settings.train_on_judged)
             if task.kind in OPEN_KINDS
-            else check(task, answers[0], lab.catalog)
+            else check(task, answers[0], team.catalog)
         )
         experiences.append(
             Experience(

@@ -8,6 +8,7 @@ decided in `training/`.
 from __future__ import annotations
 
 import logging
+import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,7 @@ from dreamlab.records import (
     Answer,
     Evaluation,
     Example,
+    Experience,
     Referral,
     Role,
     Task,
@@ -86,9 +88,9 @@ def gather(
     The parent is the champion, and the training goes on from its adapter; or, where the gate found
     the last challenger as good as that parent, from the challenger's: gains too small for the gate
     to see in one night add up until it sees them. Examples that neither that adapter nor those
-    before it were trained on are new; earlier ones are replayed, but for those of facets that the
-    directory has no more. Each is learnt in several wordings. A training without enough examples
-    since the last is `skipped`, and nothing is written.
+    before it were trained on are new; earlier ones are replayed. What holds no longer by the
+    directory of today is left out (`memory/outdated.py`). Each is learnt in several wordings. A
+    training without enough examples since the last is `skipped`, and nothing is written.
 
     Args:
         lab: the lab that learns.
@@ -96,16 +98,17 @@ def gather(
         seed: of the training.
         force: recorded.
     """
+    lab.refresh()
     if pending := _unfinished(lab):
         return pending
-    from dreamlab.training.examples import examples, export, rows
+    from dreamlab.training.examples import export, rows
     from dreamlab.training.preference import with_rejected
 
     champion = lab.registry.champion()
     if champion is None:
         raise RegistryError("no version is registered; run `dreamlab night` first")
     experiences = lab.memory.experiences()
-    known = [e for e in examples(experiences) if lab.format.covers(e.chosen)]
+    known = _learnable(lab, experiences)
     start = _tied_challenger(lab, champion)
     used = _trained_on(lab, [start, *(v.key for v in _ancestry(lab, champion))])
     fresh = len(_untried(lab, known))
@@ -145,6 +148,7 @@ def gather(
         dataset=dataset.sha256,
         nights=tuple(sorted({e.night for e in chosen})),
         forced=force,
+        directory=lab.catalog.fingerprint,
     )
     run = _run(lab, training)
     lab.registry.log_dataset(run, dataset)
@@ -181,9 +185,16 @@ def _reworded(
 
 def fresh_examples(lab: Lab) -> int:
     """How many verified examples no finished training has seen."""
+    return len(_untried(lab, _learnable(lab, lab.memory.experiences())))
+
+
+def _learnable(lab: Lab, experiences: Sequence[Experience]) -> list[Example]:
+    """The examples of these experiences that are right by the directory of today."""
+    from dreamlab.memory.outdated import holds
     from dreamlab.training.examples import examples
 
-    return len(_untried(lab, examples(lab.memory.experiences())))
+    held = (e for e in experiences if e.verified and holds(e, lab.catalog))
+    return [e for e in examples(held) if lab.format.covers(e.chosen)]
 
 
 def _untried(lab: Lab, known: Sequence[Example]) -> list[Example]:
@@ -485,12 +496,19 @@ def kept_evaluation(lab: Lab, subject: str, key: str) -> Evaluation:
 
 
 def _unfinished(lab: Lab) -> Training | None:
+    """The training that was interrupted; not one whose dataset is of another directory, which is
+    removed: it would teach what is no more."""
     for path in sorted(lab.settings.training_data_path.glob(f"*/{TRAINING}")):
         if not path.with_name(REPORT).exists():
             try:
-                return from_json(Training, path.read_bytes())
+                found = from_json(Training, path.read_bytes())
             except ValueError:
                 raise StorageError(f"{path} is damaged; remove its folder to train anew") from None
+            if found.directory in ("", lab.catalog.fingerprint):
+                return found
+            for kept in (lab.settings.home / "evaluations").glob(f"*/*-{found.key}.json"):
+                kept.unlink()
+            shutil.rmtree(path.parent)
     return None
 
 

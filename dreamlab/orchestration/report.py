@@ -254,7 +254,7 @@ def _figure(metrics: Mapping[str, float], key: str) -> str:
 def _understood(lab: Lab, answer: Answer) -> str:
     if not answer.well_formed:
         return "no answer (nothing that can be read)"
-    cited = [lab.catalog.get(i).name for i in answer.referral.service_ids[:3]]
+    cited = [row.name for row in lab.catalog.listed(answer.referral.service_ids[:3])]
     return f"{_words(answer.referral)}" + (f" → {'; '.join(cited)}" if cited else "")
 
 

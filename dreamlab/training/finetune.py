@@ -49,9 +49,9 @@ def finetune(
 ) -> Trained:
     """Train an adapter on `rows` and leave it in `folder`, in safetensors with its card.
 
-    It goes on from the parent's adapter, or afresh where the parent has another completion
-    format or base model. The same arguments again resume a killed training, and return a
-    finished one; same arguments, same adapter.
+    It goes on from the parent's adapter, or afresh where the parent has another base model or
+    knows less than half of the directory's needs, groups and places. The same arguments again
+    resume a killed training, and return a finished one; same arguments, same adapter.
 
     Args:
         rows: each with the texts that the strategy learns from; for `sft` a `prompt` (a question)
@@ -73,7 +73,7 @@ def finetune(
     """
     if not rows:
         raise TrainingError("there are no examples to train on; dream first")
-    start = load_start(base_model, format, settings)
+    start = load_start(base_model, format, settings, training=True)
     settings = _within_budget(settings, start, rows)
     parent = parent if parent and continues(parent, start, format) else None
     work = folder.with_name(f".{folder.name}.training")

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamlab.errors import ModelError, TrainingError
+from dreamlab.models.adapters import fits
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.compute import multiplies_bfloat16
-from dreamlab.models.decoder import CARD, StartModel, best_device, read_card, with_adapter
+from dreamlab.models.decoder import CARD, StartModel, best_device, half, read_card, with_adapter
 from dreamlab.settings import Settings
 from dreamlab.training.checkpoints import last_checkpoint
 from dreamlab.training.order import BATCH
@@ -124,7 +124,7 @@ def arguments(job: Job, steps: int) -> dict[str, Any]:
         "weight_decay": 0.0,
         "bf16": on_cuda and half(job.settings),
         "use_cpu": best_device() == "cpu",
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": job.settings.training_checkpointing,
         "remove_unused_columns": False,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": on_cuda,
@@ -136,15 +136,6 @@ def arguments(job: Job, steps: int) -> dict[str, Any]:
         "disable_tqdm": True,
         "seed": job.seed,
     }
-
-
-def half(settings: Settings) -> bool:
-    """Whether training multiplies in bfloat16 here."""
-    import torch
-
-    if settings.training_precision == "auto":
-        return multiplies_bfloat16(torch, best_device())
-    return settings.training_precision == "bfloat16"
 
 
 def following(trainer_class: Any, job: Job, before: Trained | None = None) -> Any:
@@ -196,11 +187,9 @@ def following(trainer_class: Any, job: Job, before: Trained | None = None) -> An
 
 
 def continues(parent: Path, start: StartModel, completion_format: CompletionFormat) -> bool:
-    """Whether a parent's adapter is one of this start model and completion format."""
+    """Whether a parent's adapter is one of this start model, and of use for this format."""
     card = read_card(parent)
-    return bool(
-        card["base_sha256"] == start.sha256 and card["tokens"] == list(completion_format.tokens)
-    )
+    return card["base_sha256"] == start.sha256 and fits(card, start, completion_format.tokens)
 
 
 def plan_of(job: Job) -> str:
@@ -209,7 +198,7 @@ def plan_of(job: Job) -> str:
         [job.strategy, [dict(row) for row in job.rows]],
         [job.start.sha256, job.format.tokens, job.seed, BATCH],
         [job.settings.training_epochs, job.settings.learning_rate, job.settings.lora_rank],
-        job.settings.training_precision,
+        [job.settings.training_precision, job.settings.training_weights],
         read_card(job.parent)["plan"] if job.parent else None,
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

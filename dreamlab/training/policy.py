@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from dreamlab.errors import TrainingError
 from dreamlab.files import write_atomic
-from dreamlab.models.decoder import CARD
+from dreamlab.models.decoder import CARD, half
 from dreamlab.models.minilm_decoder import IGNORED, POINTER, EmbeddedModel
-from dreamlab.training.frame import Job, Reward, Trained, finished, half, plan_of, run
+from dreamlab.training.frame import Job, Reward, Trained, finished, plan_of, run
 from dreamlab.training.sft import supervised
 
 if TYPE_CHECKING:

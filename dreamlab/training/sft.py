@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from dreamlab.models.decoder import StartModel
-from dreamlab.training.frame import Job, Trained, adapted_model, arguments, following, half
+from dreamlab.models.decoder import StartModel, half
+from dreamlab.training.frame import Job, Trained, adapted_model, arguments, following
 from dreamlab.training.order import BATCH, batches
 
 
 def supervised(job: Job, before: Trained | None = None) -> Any:
     """A TRL trainer over rows with a `prompt` and its `completion`, after the stage `before`."""
     adapted = adapted_model(job)
-    loss = job.start.pass_of(adapted, half(job.settings))
+    loss = job.start.pass_of(adapted, half(job.settings), job.settings.training_compile)
     encoded = [_encoded(job.start, row) for row in job.rows]
     order = batches([len(e["input_ids"]) for e in encoded], job.settings.training_epochs, job.seed)
     common = arguments(job, math.ceil(len(order) / BATCH))
@@ -42,7 +42,7 @@ def supervised(job: Job, before: Trained | None = None) -> Any:
     return Trainer(
         model=adapted,
         args=SFTConfig(
-            **common,
+            **{**common, "bf16": False},  # the pass knows what to multiply in
             train_sampling_strategy="sequential",
             dataset_kwargs={"skip_prepare_dataset": True},
             max_length=None,

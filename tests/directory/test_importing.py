@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from dreamlab.directory.catalog import Catalog, import_directory, list_directories, open_directory
+from dreamlab.directory.catalog import (
+    Catalog,
+    import_directory,
+    list_directories,
+    open_directory,
+    stamp,
+)
 from dreamlab.directory.phrases import load_phrases
 from dreamlab.errors import DirectoryError, StorageError
 from dreamlab.settings import Settings, load_settings
@@ -122,3 +128,37 @@ def test_a_damaged_pointer_or_folder_is_one_clear_line(settings: Settings, tmp_p
         pointer.write_text(text)
         with pytest.raises(DirectoryError):
             open_directory("mine", settings)
+
+
+def test_what_an_import_lists_no_longer_is_closed_until_it_comes_back(
+    settings: Settings, tmp_path: Path
+) -> None:
+    def imported(*ids: str) -> Catalog:
+        import_directory(rows(tmp_path / "a.csv", *ids), "mine", settings)
+        return open_directory("mine", settings)
+
+    assert imported("s1", "s2", "s3").closed == ()
+    assert [service.id for service in imported("s2", "s4").closed] == ["s1", "s3"]
+    again = imported("s1", "s4")
+    assert [service.id for service in again.closed] == ["s2", "s3"]
+    assert again.speaks_of_closed("the team cited s2")
+    assert not again.speaks_of_closed("the team cited s1")
+    assert [service.id for service in again.listed(["s4", "s2"])] == ["s4"]
+
+
+def test_a_stamp_changes_with_the_files_and_with_nothing_else(
+    settings: Settings, tmp_path: Path
+) -> None:
+    import_directory(rows(tmp_path / "a.csv", "s1"), "mine", settings)
+    before, shipped = stamp("mine", settings), stamp("kern", settings)
+    open_directory("mine", settings)
+    assert stamp("mine", settings) == before
+    import_directory(rows(tmp_path / "a.csv", "s1", "s2"), "mine", settings)
+    imported = stamp("mine", settings)
+    assert imported != before
+    folder = open_directory("mine", settings).folder
+    assert folder
+    with (folder / "services.csv").open("a") as file:
+        file.write(ROW.format("s3"))
+    assert stamp("mine", settings) != imported
+    assert stamp("kern", settings) == shipped

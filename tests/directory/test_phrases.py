@@ -52,3 +52,9 @@ def test_a_broken_bank_is_named(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(DirectoryError, match=r"phrases\.toml"):
         read_phrases(path)
+
+
+def test_a_place_that_the_directory_has_by_now_is_no_place_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "phrases.toml").write_text('[elsewhere]\nwords = ["Fresno", "Visalia"]\n')
+    rows = [Service("a", "b", "c", place="Visalia")]
+    assert load_phrases(Catalog("x", rows, folder=tmp_path)).elsewhere_words == ("Fresno",)

@@ -1,33 +1,12 @@
-import json
-
 import pytest
 import torch
 
 from dreamlab.errors import ModelError
 from dreamlab.models.completion import CompletionFormat
-from dreamlab.models.decoder import CARD, Decoder, load_decoder, load_start, with_adapter
+from dreamlab.models.decoder import Decoder, load_decoder, load_start, with_adapter
 from dreamlab.settings import EMBEDDED
 
 QUESTIONS = ["a hot meal in Taft", "my uncle served and sleeps in his car", "pizza?"]
-
-
-@pytest.fixture(scope="module")
-def adapter(start, completion_format, settings, tmp_path_factory):
-    """A random adapter of every kind of weight that a training changes."""
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(1)
-    fresh = load_start(EMBEDDED, completion_format, settings)
-    model = get_peft_model(fresh.model, LoraConfig(r=2, init_lora_weights=False, **fresh.lora))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.02 * torch.randn_like(parameter))
-    folder = tmp_path_factory.mktemp("adapter")
-    model.save_pretrained(str(folder), save_embedding_layers=False)
-    card = {"base_sha256": fresh.sha256, "base_model": fresh.name}
-    (folder / CARD).write_text(json.dumps({**card, "tokens": completion_format.tokens}))
-    return folder
 
 
 def logits_of(start, model, question):
@@ -63,7 +42,7 @@ def test_no_questions_no_completions(start):
 
 
 def test_an_adapter_of_another_directory_is_refused(adapter, settings):
-    other = CompletionFormat(("food",), (), ("Oslo",))
+    other = CompletionFormat(("mat",), ("barn",), ("Oslo",))
     with pytest.raises(ModelError, match="other needs, groups or places"):
         load_decoder(EMBEDDED, adapter, other, settings)
 

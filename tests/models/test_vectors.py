@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dreamlab.models.vectors import cached_vectors
+from dreamlab.models.vectors import KEPT, cached_vectors
 
 
 class Lengths:
@@ -33,6 +33,32 @@ def test_changed_texts_are_embedded_anew(tmp_path: Path) -> None:
     embedder = Lengths()
     cached_vectors("rows", ["a ride"], embedder, tmp_path)
     assert embedder.calls == [["a ride"]]
+
+
+def test_of_changed_texts_only_those_that_are_new_are_embedded(tmp_path: Path) -> None:
+    cached_vectors("rows", ["a roof", "a ride", "a meal"], Lengths(), tmp_path)
+    embedder = Lengths()
+    made = cached_vectors("rows", ["a meal", "shelter", "a roof"], embedder, tmp_path)
+    assert embedder.calls == [["shelter"]]
+    assert made[:, 0].tolist() == [6, 7, 6]
+    cached_vectors("rows", ["a roof", "a ride"], embedder, tmp_path)
+    assert len(embedder.calls) == 1
+
+
+def test_a_set_of_another_name_or_model_is_another_set(tmp_path: Path) -> None:
+    cached_vectors("rows", ["a roof"], Lengths(), tmp_path)
+    embedder, other = Lengths(), Lengths()
+    other.name = "other"
+    cached_vectors("rows-all", ["a roof"], embedder, tmp_path)
+    cached_vectors("rows", ["a roof"], other, tmp_path)
+    assert len(embedder.calls) == len(other.calls) == 1
+
+
+def test_only_the_latest_sets_are_kept(tmp_path: Path) -> None:
+    for number in range(KEPT + 3):
+        cached_vectors("rows", [f"text {number}"], Lengths(), tmp_path)
+    cached_vectors("rows-all", ["a roof"], Lengths(), tmp_path)
+    assert len([*tmp_path.iterdir()]) == KEPT + 1
 
 
 def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:

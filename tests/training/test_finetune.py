@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from dreamlab.errors import ModelError, TrainingError, WindowClosed
+from dreamlab.models import causal
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.decoder import CARD, load_decoder, load_start
 from dreamlab.settings import EMBEDDED, Settings
 from dreamlab.training import frame
 from dreamlab.training.finetune import finetune
 from dreamlab.training.order import BATCH, batches
+from tests.models.small import small_model
 
 FORMAT = CompletionFormat(("food", "housing"), ("seniors", "veterans"), ("Delano", "Taft"))
 READ = "maybe <need:food> maybe <need:housing> maybe <group:seniors> maybe <group:veterans>"
@@ -141,9 +143,18 @@ def test_the_next_version_goes_on_from_its_parent(trained, tmp_path):
     assert card["parent"] == json.loads((trained.folder / CARD).read_text())["plan"]
 
 
-def test_another_completion_format_starts_afresh(trained, tmp_path):
-    wider = CompletionFormat(FORMAT.needs, FORMAT.groups, (*FORMAT.places, "Wasco"))
-    child = train(tmp_path, parent=trained.folder, completion_format=wider, training_epochs=2)
+def test_a_new_place_goes_on_from_the_parent(trained, tmp_path):
+    wider = CompletionFormat(FORMAT.needs, FORMAT.groups, ("Arvin", *FORMAT.places))
+    child = train(tmp_path, parent=trained.folder, completion_format=wider)
+    assert child.history[0]["loss"] < trained.history[0]["loss"] / 2
+    card = json.loads((child.folder / CARD).read_text())
+    assert card["parent"] == json.loads((trained.folder / CARD).read_text())["plan"]
+    assert card["tokens"] == list(wider.tokens)
+
+
+def test_another_directory_altogether_starts_afresh(trained, tmp_path):
+    other = CompletionFormat(("food",), (), ("Oslo", "Bergen"))
+    child = train(tmp_path, parent=trained.folder, completion_format=other, training_epochs=2)
     assert json.loads((child.folder / CARD).read_text())["parent"] is None
 
 
@@ -250,42 +261,16 @@ def test_every_epoch_sees_every_row_once_and_lengths_meet():
 
 @pytest.fixture(scope="module")
 def tiny_llama(tmp_path_factory):
-    """A random Llama with a word tokenizer, made on the spot."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    """A random Llama whose padding is its end token, without a chat template."""
+    from transformers import AutoTokenizer
 
-    folder = tmp_path_factory.mktemp("llama")
-    words = Tokenizer(models.BPE())
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    from tokenizers import decoders
-
-    words.decoder = decoders.ByteLevel()
     texts = [r["prompt"] + "\n" + r["completion"] for r in ROWS]
-    words.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=400,
-            special_tokens=["<s>", "</s>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        ),
-    )
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", eos_token="</s>")
-    tokenizer.pad_token = "</s>"
+    folder = small_model(tmp_path_factory.mktemp("llama"), "llama", texts)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.chat_template = None
     tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=48,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=256,
-        initializer_range=0.2,
-        bos_token_id=0,
-        eos_token_id=1,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
     return folder
 
 
@@ -293,7 +278,7 @@ def test_a_local_causal_model_learns_the_same_completions_as_text(tiny_llama, tm
     trained = train(
         tmp_path,
         base_model=str(tiny_llama),
-        training_epochs=500,
+        training_epochs=250,
         learning_rate=5e-3,
         lora_rank=32,
     )
@@ -335,3 +320,49 @@ def test_a_missing_base_model_is_one_line(tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(ModelError, match="no safetensors"):
         train(tmp_path, base_model=str(tmp_path / "model"))
+
+
+@pytest.fixture(scope="module")
+def tiny_qwen(tmp_path_factory):
+    """A random Qwen3 with a chat template, padding apart from its end token."""
+    texts = [r["prompt"] + "\n" + r["completion"] for r in ROWS]
+    return small_model(tmp_path_factory.mktemp("qwen"), "qwen3", texts)
+
+
+def test_a_chat_model_learns_to_end_its_turn(tiny_qwen, tmp_path):
+    given = {"training_epochs": 250, "learning_rate": 5e-3, "lora_rank": 32}
+    trained = train(tmp_path, base_model=str(tiny_qwen), **given)
+    decoder = load_decoder(str(tiny_qwen), trained.folder, FORMAT, settings(tmp_path))
+    assert decoder.complete([r["prompt"] for r in ROWS]) == [r["completion"] for r in ROWS]
+
+
+def test_activations_computed_again_change_nothing(tiny_qwen, tmp_path):
+    kept, again = (
+        train(
+            tmp_path,
+            folder=f"adapter-{name}",
+            base_model=str(tiny_qwen),
+            training_epochs=6,
+            training_checkpointing=name,
+        )
+        for name in (False, True)
+    )
+    ours, theirs = weights(again.folder), weights(kept.folder)
+    assert all(abs(ours[name] - theirs[name]).max() < 1e-4 for name in theirs)
+
+
+def test_an_adapter_is_trained_on_weights_in_four_bits(tiny_qwen, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    given = {"training_epochs": 40, "learning_rate": 5e-3, "training_weights": "4bit"}
+    trained = train(tmp_path, base_model=str(tiny_qwen), **given)
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"] * 0.7
+    decoder = load_decoder(str(tiny_qwen), trained.folder, FORMAT, settings(tmp_path))
+    assert len(decoder.complete(["food"])) == 1
+
+
+def test_four_bits_without_their_library_are_one_line(tiny_qwen, tmp_path, monkeypatch):
+    monkeypatch.setattr(causal, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"pip install 'dreamlab\[qlora\]'") as caught:
+        train(tmp_path, base_model=str(tiny_qwen), training_weights="4bit")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
