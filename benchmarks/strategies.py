@@ -32,7 +32,6 @@ from dreamlab.settings import load_settings
 from dreamlab.training import examples
 from dreamlab.training.evaluate import bootstrap_interval, score
 from dreamlab.training.finetune import STRATEGIES, finetune
-from dreamlab.training.gate import mcnemar
 from dreamlab.training.preference import with_rejected
 
 Result = Mapping[str, Any]
@@ -126,28 +125,24 @@ def run(
 
 def table(found: Sequence[Result], asked: Sequence[Question]) -> None:
     """Print each strategy's means over the seeds, and its differences from `sft`."""
-    print("| strategy | source | F1 | right | F1 against sft | won : lost, p | tokens |")
-    print("|---|---|---|---|---|---|---|")
+    print("| strategy | seeds | source | F1 | against sft | right | against sft | tokens | s |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for strategy in dict.fromkeys(r["strategy"] for r in found):
         mine = {r["seed"]: r for r in found if r["strategy"] == strategy}
         sft = {r["seed"]: r for r in found if r["strategy"] == "sft"}
         seeds = sorted(mine.keys() & sft.keys())
         if not seeds:
             continue
+        spent = [f"{fmean(mine[s][name] for s in seeds):.0f}" for name in ("tokens", "seconds")]
         for source in ("generated", "natural"):
             ids = [q.id for q in asked if q.source == source]
-            f1 = fmean(mine[s]["f1"][i] for s in seeds for i in ids)
-            right = fmean(mine[s]["right"][i] for s in seeds for i in ids)
-            changes = [fmean(mine[s]["f1"][i] - sft[s]["f1"][i] for s in seeds) for i in ids]
-            low, high = bootstrap_interval(changes)
-            pairs = [(sft[s]["right"][i], mine[s]["right"][i]) for s in seeds for i in ids]
-            won, lost = pairs.count((False, True)), pairs.count((True, False))
-            tokens = fmean(mine[s]["tokens"] for s in seeds)
-            print(
-                f"| {strategy} | {source} | {f1:.3f} | {right:.3f} "
-                f"| {fmean(changes):+.3f} [{low:+.3f}, {high:+.3f}] "
-                f"| {won} : {lost}, {mcnemar(won, lost):.2f} | {tokens:.0f} |"
-            )
+            cells = [strategy, str(len(seeds)), source]
+            for name in ("f1", "right"):
+                cells.append(f"{fmean(mine[s][name][i] for s in seeds for i in ids):.3f}")
+                changes = [fmean(mine[s][name][i] - sft[s][name][i] for s in seeds) for i in ids]
+                low, high = bootstrap_interval(changes)
+                cells.append(f"{fmean(changes):+.3f} [{low:+.3f}, {high:+.3f}]")
+            print(f"| {' | '.join([*cells, *spent])} |")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ def reinforced(job: Job) -> Any:
     if not chosen:
         model.unload()
         return supervised_on(job, warm, before)
+    while len(chosen) < PROMPTS:  # TRL draws whole batches of questions, or none
+        chosen = chosen + chosen
     mean = fmean(length(job, row) for row in chosen)
     steps = max(1, round(budget(job) / (mean * GROUP * PROMPTS)))
     common = arguments(job, steps)

@@ -14,7 +14,8 @@ from dreamlab.training.frame import Job
 from dreamlab.training.policy import Draw, Pointing
 from tests.training.test_finetune import FORMAT, ROWS, settings, tiny_llama, weights  # noqa: F401
 
-EPOCHS = 16
+EPOCHS = {"dpo": 16, "grpo": 64}
+"""Two steps and more after the warm start, which has not learnt all by then."""
 
 
 def exact(prompts, expected, written):
@@ -26,7 +27,8 @@ def exact(prompts, expected, written):
 
 
 def train(home, strategy, rows=ROWS, progress=None, base_model=EMBEDDED, reward=exact, **given):
-    known = {"training_epochs": EPOCHS, "learning_rate": 1e-2, **given}
+    rate = 1e-3 if strategy == "grpo" else 1e-2
+    known = {"training_epochs": EPOCHS.get(strategy, 16), "learning_rate": rate, **given}
     return finetune(
         rows,
         base_model=base_model,
@@ -123,14 +125,11 @@ def test_what_is_published_is_one_adapter_with_the_history_of_both_stages(traine
         assert values == sorted(values)
     assert found.history[-1]["step"] == found.steps
     decoder = load_decoder(EMBEDDED, found.folder, FORMAT, settings(tmp_path))
-    completed = decoder.complete([row["prompt"] for row in ROWS])
-    assert len(completed) == len(ROWS)
-    assert any(completed)
+    assert len(decoder.complete([row["prompt"] for row in ROWS])) == len(ROWS)
 
 
 def test_a_stopped_training_ends_where_an_unbroken_one_ends(trained, tmp_path):
     strategy, unbroken = trained
-    warm = round(EPOCHS * 0.75 * len(ROWS) / 16 + 0.5)
 
     def closing(done, total):
         closing.stages += done == 1
@@ -142,7 +141,7 @@ def test_a_stopped_training_ends_where_an_unbroken_one_ends(trained, tmp_path):
         train(tmp_path, strategy, progress=closing)
     steps = []
     resumed = train(tmp_path, strategy, progress=lambda done, _: steps.append(done))
-    assert len(steps) < resumed.steps - warm + 1
+    assert 0 < len(steps) < resumed.steps / 2
     ours, theirs = weights(resumed.folder), weights(unbroken.folder)
     assert all(abs(ours[name] - theirs[name]).max() < 1e-6 for name in theirs)
     assert resumed.history[-1]["tokens"] == unbroken.history[-1]["tokens"]
@@ -169,15 +168,16 @@ def test_preference_widens_the_odds_of_right_over_wrong(tmp_path, monkeypatch):
 
 def test_reinforcement_earns_more_than_its_warm_start(tmp_path, monkeypatch):
     """The reward likes a completion that the rows do not teach: it alone can bring it about."""
-    monkeypatch.setattr(reinforcement, "RATE", 1.0)
+    monkeypatch.setattr(reinforcement, "RATE", 0.2)
+    monkeypatch.setattr(reinforcement, "budget", lambda job: 10_000)
 
     def refusals(prompts, expected, written):
         return [float(text == "<none>") for text in written]
 
-    found = train(tmp_path, "grpo", reward=refusals, training_epochs=160, learning_rate=1e-3)
+    found = train(tmp_path, "grpo", reward=refusals, training_epochs=16, learning_rate=1e-2)
     decoder = load_decoder(EMBEDDED, found.folder, FORMAT, settings(tmp_path))
     written = decoder.complete([row["prompt"] for row in ROWS])
-    assert written.count("<none>") > 1
+    assert written.count("<none>") > len(ROWS) / 2, written
 
 
 @pytest.mark.parametrize("strategy", ["dpo", "grpo"])
