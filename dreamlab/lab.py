@@ -64,7 +64,9 @@ class _of_directory(Generic[T]):
     def __set_name__(self, owner: type[Lab], name: str) -> None:
         self._name = name
 
-    def __get__(self, lab: Lab, owner: type[Lab] | None = None) -> T:
+    def __get__(self, lab: Lab | None, owner: type[Lab] | None = None) -> T:
+        if lab is None:
+            return cast(T, self)
         with lab.parts:
             if self._name not in lab.__dict__:  # from then on it is found there, without a lock
                 lab.__dict__[self._name] = self._make(lab)
