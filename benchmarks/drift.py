@@ -7,8 +7,8 @@ tenth of its rows close, a tenth move to another place, a tenth come on top (cop
 new names, served for another group), and one whole city is new. The same lab goes on; a killed run
 goes on with its folder where it was, as long as the directory has not changed. Asked, in wordings
 that no dream has: cells whose rows changed, the new city, facts of new services, and as a control
-cells whose rows did not change. F1 before the change by the old rows; right after it, untrained, and
-after each further night by the new ones.
+cells whose rows did not change. F1 before the change by the old rows; right after it, untrained,
+and after each further night by the new ones.
 """
 
 from __future__ import annotations
