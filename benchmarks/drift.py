@@ -4,10 +4,11 @@
 
 Lives some nights on a copy of the directory, on a clock of their own. Then the directory changes: a
 tenth of its rows close, a tenth move to another place, a tenth come on top (copies of others under
-new names, served for another group), and one whole city is new. The same lab goes on. Asked, in
-wordings that no dream has: cells whose rows changed, the new city, facts of new services, and as a
-control cells whose rows did not change. F1 before the change by the old rows;
-right after it, untrained, and after each further night by the new ones.
+new names, served for another group), and one whole city is new. The same lab goes on; a killed run
+goes on with its folder where it was, as long as the directory has not changed. Asked, in wordings
+that no dream has: cells whose rows changed, the new city, facts of new services, and as a control
+cells whose rows did not change. F1 before the change by the old rows; right after it, untrained,
+and after each further night by the new ones.
 """
 
 from __future__ import annotations
