@@ -24,16 +24,18 @@ from random import Random
 from statistics import mean
 
 from dreamlab.cli.common import progress_bars
-from dreamlab.cli.nights import live_plainly
 from dreamlab.directory.catalog import Catalog, import_directory, open_directory
 from dreamlab.directory.rows import MANIFEST, ROWS, format_manifest, format_rows
 from dreamlab.lab import Lab
+from dreamlab.orchestration import dreaming, tasks
 from dreamlab.orchestration.arms import arm_named
 from dreamlab.orchestration.learning import Answering, team_answers
 from dreamlab.records import Answer, Question, Referral, Service, TaskKind
 from dreamlab.settings import Settings, load_settings
 from dreamlab.training.evaluate import evaluate
 from dreamlab.training.generated import generated
+from flows.dream_session import dream_session
+from flows.finetune_base_model import finetune_base_model
 
 NAME = "drifting"
 CITY = "Quillhaven"
@@ -158,7 +160,10 @@ def night(lab: Lab, number: int, seed: int) -> str:
     opens = (FIRST + timedelta(days=number)).replace(hour=hour, tzinfo=lab.settings.zone)
     began = time.monotonic()
     lab.now = lambda: opens + timedelta(seconds=time.monotonic() - began)  # type: ignore[method-assign]
-    _, training = live_plainly(lab, seed)
+    tasks.use_lab(lab)
+    if dreaming.tonight(lab) is None:  # a killed run goes on where it was
+        dream_session.fn(seed=seed)
+    training = finetune_base_model.fn(seed=seed)
     champion = lab.registry.champion()
     reason = training.verdict.reasons[0] if training.verdict else training.training.skipped
     plan = training.training

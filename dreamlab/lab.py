@@ -64,7 +64,9 @@ class _of_directory(Generic[T]):
     def __set_name__(self, owner: type[Lab], name: str) -> None:
         self._name = name
 
-    def __get__(self, lab: Lab, owner: type[Lab] | None = None) -> T:
+    def __get__(self, lab: Lab | None, owner: type[Lab] | None = None) -> T:
+        if lab is None:
+            return cast(T, self)
         with lab.parts:
             if self._name not in lab.__dict__:  # from then on it is found there, without a lock
                 lab.__dict__[self._name] = self._make(lab)
@@ -199,7 +201,8 @@ class Lab:
         """What the base model reads before a question."""
         from dreamlab.models.evidence import Evidence
 
-        return Evidence(self.catalog, self.phrases, self.embedder, self.settings.cache_path)
+        s = self.settings
+        return Evidence(self.catalog, self.phrases, self.embedder, s.cache_path, s.open_book)
 
     @cached_property
     def models(self) -> Models | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dreamlab.errors import SettingsError
@@ -47,6 +47,10 @@ class Settings(BaseSettings):
 
     base_model: str = EMBEDDED
     """`embedded` (the same MiniLM run as a decoder), a hub id or a local folder."""
+
+    open_book: bool = True
+    """Whether the base model reads what the directory suggests before each question. The embedded
+    one always does: it chooses among what it reads."""
 
     downtime_start_hour: Hour = 22
     """Hour at which the downtime window opens, in `time_zone`."""
@@ -267,6 +271,16 @@ class Settings(BaseSettings):
     def _http(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("not an http(s) address such as http://127.0.0.1:11434/v1")
+        return value
+
+    @field_validator("open_book")
+    @classmethod
+    def _closed_for_others(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and info.data.get("base_model") == EMBEDDED:
+            raise ValueError(
+                "the embedded base model chooses among what it reads; set DREAMLAB_BASE_MODEL to "
+                "another or leave the book open"
+            )
         return value
 
     @field_validator("llm_prices")

@@ -85,3 +85,10 @@ def test_another_process_gets_the_same_settings_and_no_secret(
     assert load_settings().model_dump(exclude={"api_tokens"}) == settings.model_dump(
         exclude={"api_tokens"}
     )
+
+
+def test_the_embedded_base_model_cannot_do_without_its_book(monkeypatch):
+    monkeypatch.setenv("DREAMLAB_OPEN_BOOK", "false")
+    with pytest.raises(SettingsError, match=r"DREAMLAB_OPEN_BOOK.*chooses among what it reads"):
+        load_settings()
+    assert not load_settings(base_model="some/model").open_book

@@ -56,6 +56,11 @@ class Endpoint:
     price_out: float = 0.0
 
 
+TOLD = ("refused", "empty", "too_long")
+"""Failures that tell of one request and not of the endpoint: a text that a model reads can bring it
+to write nothing, or no end, and must not take the endpoint from others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a model wrote, and the tokens it read and wrote."""
@@ -120,7 +125,7 @@ class Breakers:
                 self._made[url] = CircuitBreaker(
                     self._failures,
                     self._recovery,
-                    lambda _kind, error: isinstance(error, _Failed) and error.code != "refused",
+                    lambda _kind, error: isinstance(error, _Failed) and error.code not in TOLD,
                     name=url,
                 )
             return self._made[url]

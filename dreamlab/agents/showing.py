@@ -27,6 +27,9 @@ COLUMNS = (
 )
 """What of a row a model is shown: addresses and phone numbers are rendered, not written."""
 
+LONGEST = 1_500
+"""Characters of a column that a model is shown."""
+
 Vocabulary = Mapping[str, Sequence[str]]
 """Values by `needs` and `groups`."""
 
@@ -75,7 +78,7 @@ def row(service: Service) -> str:
         value = getattr(service, column)
         text = ", ".join(value) if isinstance(value, tuple) else " ".join(value.split())
         if text:
-            lines.append(f"{column}: {text}")
+            lines.append(f"{column}: {text[:LONGEST]}")
     return "\n".join(lines) or NOTHING
 
 

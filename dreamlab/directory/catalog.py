@@ -123,12 +123,12 @@ class Catalog:
 
     @cached_property
     def _closed_names(self) -> frozenset[str]:
-        """Ids and names of closed services, in words; a name that is one word, or that a listed
-        service bears, tells nothing."""
+        """Ids and names of closed services, in words. A name that is one word, or that a listed
+        service bears, tells nothing; nor does an id that could be a word or a number."""
         listed = {tuple(words(service.name)) for service in self.services}
         names = {tuple(words(service.name)) for service in self.closed} - listed
-        known = {tuple(words(service.id)) for service in self.closed}
-        known |= {name for name in names if len(name) > 1}
+        ids = (s.id for s in self.closed if not (s.id.isalpha() or s.id.isdecimal()))
+        known = {*map(tuple, map(words, ids)), *(name for name in names if len(name) > 1)}
         return frozenset(f" {' '.join(name)} " for name in known if name)
 
     def matching(self, referral: Referral) -> tuple[Service, ...]:

@@ -30,7 +30,7 @@ from transformers.masking_utils import sdpa_mask
 IGNORED = -100
 ATTENTION = "dreamlab_rows"
 _ADAPTER = "default"
-_CHECKED = 4
+_CHECKED = 2
 """Rows on which the two forms are compared."""
 
 _APART = 0.05

@@ -203,7 +203,7 @@ def check_card(adapter: Path, start: StartModel, completion_format: CompletionFo
     if not fits(card, start, completion_format.tokens):
         raise ModelError(
             f"the adapter in {adapter} was trained for other needs, groups or places than most "
-            "of this directory's; train anew"
+            "of this directory's; run `dreamlab rollback 1` and train anew"
         )
 
 

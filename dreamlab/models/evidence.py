@@ -72,13 +72,21 @@ class Clue:
 class Evidence:
     """Suggests facets for questions, by directory, phrase bank and encoder.
 
+    With the book closed a prompt is the question alone.
+
     The vectors of rows and phrases are kept in the folder `cache`, by content, and the latest clues
     in memory: every version is asked the same benchmark. Safe to call from several threads.
     """
 
     def __init__(
-        self, catalog: Catalog, bank: PhraseBank, embedder: Embedding, cache: Path | None = None
+        self,
+        catalog: Catalog,
+        bank: PhraseBank,
+        embedder: Embedding,
+        cache: Path | None = None,
+        open_book: bool = True,
     ) -> None:
+        self._open_book = open_book
         self._catalog = catalog
         self._embedder = embedder
         self._format = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
@@ -178,7 +186,7 @@ class Evidence:
         said_needs = {
             n for n, s in zip(self._catalog.needs, need.nearest, strict=True) if s >= SAID
         }
-        prompt = " ".join(part for part in parts if part)
+        prompt = " ".join(part for part in parts if part) if self._open_book else question
         return Clue(prompt, cosines, frozenset(said_needs))
 
     def _votes(self, cosines: np.ndarray) -> np.ndarray:

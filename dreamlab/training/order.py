@@ -8,13 +8,15 @@ from random import Random
 
 BATCH = 16
 
-_WINDOW = 32
+_WINDOW = 8
+"""Batches in a window. Sorting more at once pads less, but sets like beside like: with 32 the
+held-out loss of the embedded model after 48 steps was 1.26 instead of .85."""
 
 
 def batches(lengths: Sequence[int], epochs: float, seed: int, size: int = BATCH) -> list[int]:
     """The order in which rows are trained on, `size` at a time: a pure function of its arguments.
 
-    Each epoch is shuffled, cut into windows of 32 batches and each window sorted by length, so
+    Each epoch is shuffled, cut into windows of eight batches and each window sorted by length, so
     that rows of like length meet in a batch; the batches of a window are shuffled again. A whole
     order that is fixed beforehand makes resuming exact.
     """

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from dreamlab.models.decoder import StartModel, half
+from dreamlab.models.decoder import StartModel, best_device, half
 from dreamlab.training.frame import Job, Trained, adapted_model, arguments, following
 from dreamlab.training.order import BATCH, batches
 
@@ -14,6 +14,8 @@ from dreamlab.training.order import BATCH, batches
 def supervised(job: Job, before: Trained | None = None) -> Any:
     """A TRL trainer over rows with a `prompt` and its `completion`, after the stage `before`."""
     adapted = adapted_model(job)
+    if not getattr(job.start.model, "is_quantized", False):  # else it is where it belongs
+        adapted = adapted.to(best_device())
     loss = job.start.pass_of(adapted, half(job.settings), job.settings.training_compile)
     encoded = [_encoded(job.start, row) for row in job.rows]
     order = batches([len(e["input_ids"]) for e in encoded], job.settings.training_epochs, job.seed)

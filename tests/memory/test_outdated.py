@@ -87,9 +87,9 @@ def test_no_memory_speaks_of_a_closed_service() -> None:
 
 
 def test_a_name_that_says_nothing_closes_no_mouth() -> None:
-    lone = Catalog("small", [SHELTER], closed=[replace(PANTRY, name="Pantry")])
+    lone = Catalog("small", [SHELTER], closed=[replace(PANTRY, id="70", name="Pantry")])
     shared = Catalog("small", [SHELTER], closed=[replace(SHELTER, id="s-9")])
-    assert not lone.speaks_of_closed("is there a pantry?")
+    assert not lone.speaks_of_closed("is there a pantry? he is 70")
     assert not shared.speaks_of_closed("where is the night shelter?")
     assert shared.speaks_of_closed("the team cited s-9.")
     assert CLOSED.speaks_of_closed("The green door PANTRY, please")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dreamlab.directory.catalog import Catalog, open_directory
-from dreamlab.directory.phrases import load_phrases
+from dreamlab.directory.phrases import PhraseBank, load_phrases
 from dreamlab.models.embedding import open_embedder
 from dreamlab.models.evidence import Evidence
 from dreamlab.settings import Settings
@@ -62,7 +62,6 @@ def test_reading_many_questions_at_once_changes_none(evidence: Evidence) -> None
 
 
 def test_a_directory_without_phrases_has_its_facet_names(tmp_path: Path) -> None:
-    from dreamlab.directory.phrases import PhraseBank
     from dreamlab.records import Service
 
     settings = Settings(home=tmp_path)
@@ -104,3 +103,14 @@ def test_a_prompt_is_read_back_to_its_question(evidence: Evidence) -> None:
     for clue, (_, found) in zip(clues, again, strict=True):
         assert found.said == clue.said
         assert np.allclose(found.similarity, clue.similarity, atol=1e-4)
+
+
+def test_with_the_book_closed_a_prompt_is_the_question_alone(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path)
+    closed = Evidence(
+        open_directory("kern", settings), PhraseBank(), open_embedder(settings), open_book=False
+    )
+    asked = "a hot meal in Delano"
+    assert closed.read([asked])[0].prompt == asked != evidence.read([asked])[0].prompt

@@ -69,7 +69,7 @@ class Operated:
         with self.client() as client:
             return client.read_flow_run(run_id)
 
-    def ended(self, run_id: str, seconds: float = 120) -> Any:
+    def ended(self, run_id: str, seconds: float = 240) -> Any:
         """The flow run once it has ended."""
 
         def final() -> Any:

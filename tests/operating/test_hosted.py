@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dreamlab.errors import UnderWay
+from dreamlab.errors import SchedulerError, UnderWay
 from dreamlab.integration import DreamScheduler, init_dream_lab
 from dreamlab.orchestration import sessions
 from tests.operating.conftest import Operated, wait_for
@@ -16,8 +16,16 @@ from tests.operating.conftest import Operated, wait_for
 def hosted(operated: Operated) -> Iterator[DreamScheduler]:
     _, scheduler = init_dream_lab()
     yield scheduler
-    sessions.set_schedule(operated.lab.settings, active=True)
     scheduler.close()
+
+    def restored() -> bool:
+        try:  # a busy server's database is locked for a while
+            sessions.set_schedule(operated.lab.settings, active=True)
+        except SchedulerError:
+            return False
+        return True
+
+    wait_for(restored, 60)
 
 
 def paused(operated: Operated) -> set[bool]:
