@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from dreamlab.training.frame import Job, adapted_model, arguments, following
+from dreamlab.training.order import batches
 from dreamlab.training.policy import (
     Draw,
     as_called,
@@ -54,10 +55,12 @@ def reinforced(job: Job) -> Any:
     if not chosen:
         model.unload()
         return supervised_on(job, warm, before)
-    while len(chosen) < PROMPTS:  # TRL draws whole batches of questions, or none
-        chosen = chosen + chosen
-    mean = fmean(length(job, row) for row in chosen)
-    steps = max(1, round(budget(job) / (mean * GROUP * PROMPTS)))
+    lengths = [length(job, row) for row in chosen]
+    steps = max(1, round(budget(job) / (fmean(lengths) * GROUP * PROMPTS)))
+    # A whole order makes resuming exact, which TRL's own is not beyond the first pass, and fills
+    # its batches: of fewer questions than a batch has it would draw none.
+    order = batches(lengths, steps * PROMPTS / len(chosen), job.seed, PROMPTS)[: steps * PROMPTS]
+    asked = [job.rows[chosen[i]] for i in order]
     common = arguments(job, steps)
     common["per_device_train_batch_size"] = GROUP * PROMPTS
     common["learning_rate"] *= RATE
@@ -91,8 +94,8 @@ def reinforced(job: Job) -> Any:
             # TRL repeats every prompt, one after the other.
             written = job.start.sample(drawing, prompts[::GROUP], GROUP, trainer.temperature)
         drawing.train()
-        asked = [job.start.prompt(prompt) for prompt in prompts]
-        return {"prompt_ids": asked, "completion_ids": written, "logprobs": None}
+        read = [job.start.prompt(prompt) for prompt in prompts]
+        return {"prompt_ids": read, "completion_ids": written, "logprobs": None}
 
     def rewarded(
         prompts: Sequence[str],
@@ -114,13 +117,11 @@ def reinforced(job: Job) -> Any:
             max_completion_length=NEW_TOKENS,
             temperature=1.0,
             beta=0.0,
+            shuffle_dataset=False,
             disable_dropout=True,
         ),
         train_dataset=Dataset.from_list(
-            [
-                {"prompt": str(r["prompt"]), "expected": str(r["completion"])}
-                for r in _rows(job, chosen)
-            ]
+            [{"prompt": str(r["prompt"]), "expected": str(r["completion"])} for r in asked]
         ),
         processing_class=tokenizer,
     )
@@ -129,7 +130,3 @@ def reinforced(job: Job) -> Any:
 def undecided(draws: Sequence[Draw]) -> list[int]:
     """The rows whose drawn completions earn unequal rewards."""
     return [draw.row for draw in draws if max(draw.rewards) > min(draw.rewards)]
-
-
-def _rows(job: Job, chosen: Sequence[int]) -> list[Any]:
-    return [job.rows[i] for i in chosen]
