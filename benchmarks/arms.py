@@ -56,6 +56,7 @@ def main() -> None:
     if hashes != {lab.benchmark.hash}:
         raise SystemExit("these nights were measured on another benchmark than this one")
     print(setting(courses))
+    print(headline(courses))
     print(curves(courses))
     print(against_aimed(courses, questions))
     print(against_others(courses, questions))
@@ -67,6 +68,32 @@ def main() -> None:
 def setting(courses: dict[str, dict[int, Course]]) -> str:
     some = next(iter(next(iter(courses.values())).values()))
     return ", ".join(f"{name} {value}" for name, value in some.settings.items()) + "\n"
+
+
+def headline(courses: dict[str, dict[int, Course]]) -> str:
+    """The aimed arm beside dense retrieval and the team, each figure a mean over the seeds."""
+    done = [course for course in courses.get(AIMED, {}).values() if course.dense_right]
+    if not done:
+        return ""
+    shown = {
+        "natural, success": "natural/report/success",
+        "natural, F1": "natural/report/f1",
+        "facts": "natural/report/fact_accuracy",
+        "refusals": "natural/report/abstention",
+        "generated, F1": "generated/report/f1",
+    }
+    nights = min(len(course.nights) for course in done)
+    rows = {"dense retrieval": [c.dense for c in done], "team alone": [c.team[""] for c in done]}
+    rows["base model, untouched"] = [c.before for c in done]
+    for night in sorted({1, min(3, nights), nights}):
+        rows[f"base model, night {night}"] = [c.nights[night - 1].scores for c in done]
+    rows[f"team with it, night {nights}"] = [c.team[c.nights[-1].version] for c in done]
+    cells = [
+        [name, *(f"{np.mean([s.get(key, 0.0) for s in scores]):.2f}" for key in shown.values())]
+        for name, scores in rows.items()
+    ]
+    title = f"### The aimed arm, {len(done)} seeds"
+    return "\n".join([title, "", *table(["", *shown], cells), ""])
 
 
 def curves(courses: dict[str, dict[int, Course]]) -> str:
