@@ -22,6 +22,9 @@ from dreamlab.models.vectors import Embedding, cached_vectors
 from dreamlab.records import FACT_FIELDS, Service
 
 OTHERWISE = "otherwise"
+SURE = 0.4
+"""How surely another field is meant where "what is" does not ask for a description: of questions
+worded so, .42 and more; of those that ask what a service is, less for any other field."""
 AGAINST = 0.25
 """Weight of looking like a question for a need."""
 
@@ -57,6 +60,17 @@ class FactReader:
         vectors = cached_vectors("frames", texts, embedder, cache)
         self._labels = (*FACT_FIELDS, OTHERWISE)
         self._model = Regression(vectors, [field for field, _, _ in known], self._labels)
+
+    def read(self, asked: tuple[str, ...], vector: np.ndarray) -> tuple[str, str, float]:
+        """The field that is said (or empty), the field asked for, and how surely.
+
+        "What is …" asks what a service does, but not where the rest asks for another field: "what
+        is the phone number of …".
+        """
+        said, (meant, score) = self.said(asked), self.meant(vector)
+        if said == "description" and meant != said and score >= SURE:
+            said = ""
+        return (said, said, 1.0) if said else ("", meant, score)
 
     def said(self, asked: tuple[str, ...]) -> str:
         """The field of the longest frame whose fixed words all stand among the words asked, in

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from dreamlab.agents.facts import FactReader, put_aside
@@ -38,3 +40,20 @@ def test_a_bank_without_frames_reads_no_facts() -> None:
     facts = FactReader(PhraseBank(), WordEmbedder())
     assert facts.said(("when",)) == ""
     assert facts.meant(WordEmbedder().embed(["when"])[0])[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ("what is the phone number of Night Shelter", "phone"),
+        ("what is Night Shelter", "description"),
+    ],
+)
+def test_what_is_asks_for_a_description_unless_the_rest_asks_for_another_field(
+    asked: str, field: str
+) -> None:
+    explained = {"en": ("what is {service}", "tell me about {service}")}
+    facts = FactReader(replace(BANK, explain=explained), WordEmbedder())
+    about = WordEmbedder().embed([put_aside(asked, SERVICES[:1])])[0]
+    assert facts.said(tuple(words(asked))) == "description"
+    assert facts.read(tuple(words(asked)), about)[1] == field
