@@ -21,6 +21,8 @@ from dreamlab.settings import Settings
 from dreamlab.training.examples import LINEAGE, lineage_of
 from tests.flows.conftest import NIGHT, Opening
 
+pytestmark = pytest.mark.slow
+
 CITY = "Fresno"
 """New in the directory; its phrase bank has it among the places elsewhere."""
 

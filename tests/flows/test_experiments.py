@@ -68,6 +68,7 @@ def test_a_course_without_a_gate_goes_on_where_it_was_and_nothing_touches_the_la
         live(home, arm, 2)
 
 
+@pytest.mark.slow
 def test_without_dreams_what_people_ask_is_learnt_unchecked_and_from_scratch(home: Path) -> None:
     course = live(home, "no-dreams+replace+no-gate", 1)
     assert [night.version for night in course.nights] == ["2"]
