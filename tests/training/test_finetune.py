@@ -355,7 +355,7 @@ def test_an_adapter_is_trained_on_weights_in_four_bits(tiny_qwen, tmp_path):
     pytest.importorskip("bitsandbytes")
     given = {"training_epochs": 40, "learning_rate": 5e-3, "training_weights": "4bit"}
     trained = train(tmp_path, base_model=str(tiny_qwen), **given)
-    assert trained.history[-1]["loss"] < trained.history[0]["loss"] * 0.7
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"] * 0.85
     decoder = load_decoder(str(tiny_qwen), trained.folder, FORMAT, settings(tmp_path))
     assert len(decoder.complete(["food"])) == 1
 
