@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 def test_one_command_has_the_lab_deployed_and_one_takes_it_down(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DREAMLAB_", "PREFECT_API"))}
+    foreign = ("DREAMLAB_", "PREFECT_API", "MLFLOW_TRACKING")  # the last left by tests before
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     env = {**kept, "DREAMLAB_HOME": str(home), "PREFECT_HOME": str(tmp_path / "prefect")}
 
     def dreamlab(*arguments: str, code: int = 0) -> str:
