@@ -61,16 +61,16 @@ class FactReader:
         self._labels = (*FACT_FIELDS, OTHERWISE)
         self._model = Regression(vectors, [field for field, _, _ in known], self._labels)
 
-    def read(self, asked: tuple[str, ...], vector: np.ndarray) -> tuple[str, str, float]:
-        """The field that is said (or empty), the field asked for, and how surely.
+    def read(self, asked: tuple[str, ...], vector: np.ndarray) -> tuple[str, float]:
+        """The field asked for, and how surely: 1 where it is said.
 
         "What is …" asks what a service does, but not where the rest asks for another field: "what
         is the phone number of …".
         """
         said, (meant, score) = self.said(asked), self.meant(vector)
-        if said == "description" and meant != said and score >= SURE:
-            said = ""
-        return (said, said, 1.0) if said else ("", meant, score)
+        if not said or (said == "description" and meant != said and score >= SURE):
+            return meant, score
+        return said, 1.0
 
     def said(self, asked: tuple[str, ...]) -> str:
         """The field of the longest frame whose fixed words all stand among the words asked, in

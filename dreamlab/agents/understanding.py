@@ -240,7 +240,7 @@ class Reader:
         need_scores = np.array([best[NEED, need] for need in self._catalog.needs])
         group_scores = np.array([best[GROUP, group] for group in self._catalog.groups])
         content = self._content(question, (*mentions, *inside))
-        said_field, field, field_score = self._facts.read(self._phrases.corrected(question), about)
+        field, field_score = self._facts.read(self._phrases.corrected(question), about)
         return Reading(
             question=question,
             english=texts[0],

@@ -56,4 +56,4 @@ def test_what_is_asks_for_a_description_unless_the_rest_asks_for_another_field(
     facts = FactReader(replace(BANK, explain=explained), WordEmbedder())
     about = WordEmbedder().embed([put_aside(asked, SERVICES[:1])])[0]
     assert facts.said(tuple(words(asked))) == "description"
-    assert facts.read(tuple(words(asked)), about)[1] == field
+    assert facts.read(tuple(words(asked)), about)[0] == field
