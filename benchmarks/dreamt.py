@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dreamlab.exploration.rewording import reword
 from dreamlab.lab import Lab
 from dreamlab.models.evidence import Clue
-from dreamlab.orchestration.learning import HIDDEN, REPLAYED_WORDINGS, WORDINGS
+from dreamlab.orchestration.learning import (
+    REPLAYED_WORDINGS,
+    WORDINGS,
+    clues_to_learn_from,
+    wordings_of,
+)
 from dreamlab.records import Example, Role
-from dreamlab.training.benchmark import held_out, near_duplicate_check
 from dreamlab.training.examples import examples
 
 
@@ -37,18 +39,10 @@ def dreamt(
     experiences = {e.id: e for e in lab.memory.experiences() if e.task.night in nights}
     known = [e for e in examples(experiences.values()) if lab.format.covers(e.chosen)]
     counts = [wordings if e.night == nights[-1] else REPLAYED_WORDINGS for e in known]
-    texts = reword(
-        [experiences[e.experience_id].task for e in known],
-        counts,
-        seed,
-        lab.catalog,
-        lab.phrases,
-        near_duplicate_check(lab.benchmark.questions, lab.embedder.embed),
-        held_out=held_out,
-    )
+    tasks = [experiences[e.experience_id].task for e in known]
+    texts = wordings_of(lab, tasks, counts, seed)
     said = [(e, text) for e, worded in zip(known, texts, strict=True) for text in worded]
-    hidden = [HIDDEN[zlib.crc32(text.encode()) % len(HIDDEN)] for _, text in said]
-    clues = lab.evidence.read([text for _, text in said], hidden)
+    clues = clues_to_learn_from(lab, [text for _, text in said])
     return [
         Dreamt(replace(e, question=clue.prompt), text, clue, _cited(experiences[e.experience_id]))
         for (e, text), clue in zip(said, clues, strict=True)

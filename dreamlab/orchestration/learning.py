@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dreamlab.agents.team import Team
+    from dreamlab.models.evidence import Clue
 
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
@@ -127,17 +128,12 @@ def gather(
     learnt = [e for e in known if e.experience_id in used] if lab.arm.replayed else []
     old = replay(new, learnt, seed)
     chosen = _reworded(lab, new, old, {e.id: e.task for e in experiences}, seed)
-    hidden = [HIDDEN[zlib.crc32(e.question.encode()) % len(HIDDEN)] for e in chosen]
-    clues = lab.evidence.read([e.question for e in chosen], hidden)
+    clues = clues_to_learn_from(lab, [e.question for e in chosen])
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
     lines = rows(read, "completion", lab.format.encode)
     if lab.settings.training_strategy == "dpo":
         lines = with_rejected(lines, read, lab.format)
-    dataset = export(
-        lines,
-        _folder(lab, key),
-        [e.experience_id for e in chosen],
-    )
+    dataset = export(lines, _folder(lab, key), [e.experience_id for e in chosen])
     training = Training(
         key=key,
         seed=seed,
@@ -160,27 +156,33 @@ def _reworded(
     lab: Lab, new: Sequence[Example], old: Sequence[Example], tasks: Mapping[str, Task], seed: int
 ) -> list[Example]:
     """Each example in several wordings, none of them near to the benchmark."""
-    from dreamlab.exploration.rewording import reword
-    from dreamlab.training.benchmark import held_out, near_duplicate_check
-
     lab.progress("wording the examples", 0, 1)
     chosen = [*new, *old]
     counts = [WORDINGS] * len(new) + [REPLAYED_WORDINGS] * len(old)
-    texts = reword(
-        [tasks[e.experience_id] for e in chosen],
-        counts,
-        seed,
-        lab.catalog,
-        lab.phrases,
-        near_duplicate_check(lab.benchmark.questions, lab.embedder.embed),
-        held_out=held_out,
-    )
+    texts = wordings_of(lab, [tasks[e.experience_id] for e in chosen], counts, seed)
     lab.progress("wording the examples", 1, 1)
     return [
         replace(example, question=text)
         for example, wordings in zip(chosen, texts, strict=True)
         for text in wordings
     ]
+
+
+def wordings_of(
+    lab: Lab, tasks: Sequence[Task], counts: Sequence[int], seed: int
+) -> list[list[str]]:
+    """Of each task up to `counts` texts to learn it in, none of them near to the benchmark."""
+    from dreamlab.exploration.rewording import reword
+    from dreamlab.training.benchmark import held_out, near_duplicate_check
+
+    near = near_duplicate_check(lab.benchmark.questions, lab.embedder.embed)
+    return reword(tasks, counts, seed, lab.catalog, lab.phrases, near, held_out=held_out)
+
+
+def clues_to_learn_from(lab: Lab, questions: Sequence[str]) -> list[Clue]:
+    """The evidence on questions as they are learnt, some as if the bank had not got their words."""
+    hidden = [HIDDEN[zlib.crc32(question.encode()) % len(HIDDEN)] for question in questions]
+    return lab.evidence.read(questions, hidden)
 
 
 def fresh_examples(lab: Lab) -> int:
