@@ -30,11 +30,15 @@ def run(lab: Lab, flow_name: str, **parameters: Any) -> Any:
 
 
 def live_plainly(lab: Lab, seed: int) -> tuple[Any, Any]:
-    """One night of an experiment: the flows as functions, whatever server is configured."""
-    from dreamlab.orchestration import tasks
+    """One night of an experiment: the flows as functions, whatever server is configured.
+
+    A night that was killed after its dreams goes on with its training.
+    """
+    from dreamlab.orchestration import dreaming, tasks
 
     tasks.use_lab(lab)
-    return flow_of("dream_session").fn(seed=seed), flow_of("finetune_base_model").fn(seed=seed)
+    dreams = dreaming.tonight(lab) or flow_of("dream_session").fn(seed=seed)
+    return dreams, flow_of("finetune_base_model").fn(seed=seed)
 
 
 def dream_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -210,7 +210,7 @@ def _lived(lab: Lab, dreams: NightReport, training: TrainingReport, seconds: flo
         tokens=int(points[-1].get("tokens", 0)),
         loss=round(float(card.get("loss", 0.0)), 4),
         dream_seconds=round(dreams.seconds, 1),
-        training_seconds=round(seconds - dreams.seconds, 1),
+        training_seconds=round(max(0.0, seconds - dreams.seconds), 1),
         scores=_figures(found),
         right=_right(found),
         f1=tuple(round(100 * s.f1) for s in _ordered(found)),

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dreamlab.cli.nights import live_plainly
+from dreamlab.cli.nights import flow_of, live_plainly
 from dreamlab.errors import SettingsError, StorageError
 from dreamlab.lab import Lab
-from dreamlab.orchestration import experiments
+from dreamlab.orchestration import experiments, tasks
 from dreamlab.records import NightReport, TrainingReport
 from dreamlab.settings import Settings
 from dreamlab.training.benchmark import Benchmark
@@ -37,9 +37,17 @@ def home(tmp_path: Path, cache: Path) -> Path:
     return tmp_path
 
 
-def live(home: Path, arm: str, count: int, **given: object) -> experiments.Course:
+def killed_after_its_dreams(lab: Lab, seed: int) -> tuple[NightReport, TrainingReport]:
+    tasks.use_lab(lab)
+    flow_of("dream_session").fn(seed=seed)
+    raise KeyboardInterrupt
+
+
+def live(
+    home: Path, arm: str, count: int, night: experiments.Night = small_night, **given: object
+) -> experiments.Course:
     settings = Settings(home=home / "lab", **{**SMALL, **given})
-    return experiments.live(settings, arm, count, 1, home / "course", small_night)
+    return experiments.live(settings, arm, count, 1, home / "course", night)
 
 
 def test_a_course_without_a_gate_goes_on_where_it_was_and_nothing_touches_the_lab(
@@ -51,6 +59,8 @@ def test_a_course_without_a_gate_goes_on_where_it_was_and_nothing_touches_the_la
     assert first.nights[0].verified == first.nights[0].dreams
     assert first.nights[0].wrong > 0
     assert set(first.team) == {"", "1", "2"}
+    with pytest.raises(KeyboardInterrupt):
+        live(home, arm, 2, killed_after_its_dreams)
     both = live(home, arm, 2)
     assert both.nights[0] == first.nights[0]
     assert both.nights[1].reasons[0] == "ungated"
