@@ -394,6 +394,7 @@ class Arm:
     alone; without `accumulated` each version starts from the untouched model as well; without
     `checked` every answer of the team is learnt from; without `gated` every challenger is
     registered. `errs` is the share of tasks that its team gets wrong on purpose, in [0, 1].
+    `training` is the strategy that it trains by (empty: the setting's).
     """
 
     name: str = ""
@@ -404,6 +405,7 @@ class Arm:
     checked: bool = True
     gated: bool = True
     errs: float = 0.0
+    training: str = ""
 
 
 @dataclass(frozen=True, slots=True)

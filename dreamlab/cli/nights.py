@@ -123,7 +123,7 @@ def finetune(lab: Lab, min_examples: int | None, seed: int, force: bool, json_: 
     default="aimed",
     show_default=True,
     help="What is different: aimed, random, no-dreams, no-replay, replace, no-check, no-gate, "
-    "errs-10, errs-30, or several joined by +.",
+    "errs-10, errs-30, dpo, grpo, or several joined by +.",
 )
 @click.option(
     "--folder",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +59,19 @@ def one_thread(torch: Any, threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def give_back_memory() -> None:
+    """Free what only reference cycles hold, and return freed pages to the system (with glibc).
+
+    A trainer and its callbacks hold each other. After three small nights in one process 2.6 GiB
+    were resident without this and 2.0 GiB with it.
+    """
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim:
+            trim(0)
 
 
 def by_length(

@@ -28,6 +28,8 @@ ARMS = {
         Arm("no-gate", gated=False),
         Arm("errs-10", errs=0.1),
         Arm("errs-30", errs=0.3),
+        Arm("dpo", training="dpo"),
+        Arm("grpo", training="grpo"),
     )
 }
 """The arms by name. What people ask has no known answer, so `no-dreams` cannot check any."""

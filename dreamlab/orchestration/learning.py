@@ -131,7 +131,7 @@ def gather(
     clues = clues_to_learn_from(lab, [e.question for e in chosen])
     read = [replace(e, question=c.prompt) for e, c in zip(chosen, clues, strict=True)]
     lines = rows(read, "completion", lab.format.encode)
-    if lab.settings.training_strategy == "dpo":
+    if strategy_of(lab) == "dpo":
         lines = with_rejected(lines, read, lab.format)
     dataset = export(lines, _folder(lab, key), [e.experience_id for e in chosen])
     training = Training(
@@ -235,7 +235,7 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
             folder=folder / ADAPTER,
             parent=_start(lab, training),
             seed=training.seed,
-            strategy=lab.settings.training_strategy,
+            strategy=strategy_of(lab),
             reward=lab.reward,
             progress=progress,
         )
@@ -245,6 +245,11 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         lab.registry.log(
             run, metrics={f"train/{k}": v for k, v in point.items() if k != "step"}, step=step
         )
+
+
+def strategy_of(lab: Lab) -> str:
+    """The strategy that the lab's base model is trained by."""
+    return lab.arm.training or lab.settings.training_strategy
 
 
 def _start(lab: Lab, training: Training) -> Path | None:
@@ -434,7 +439,7 @@ def _run(lab: Lab, training: Training) -> str:
             "parent": training.parent,
             "start": training.start,
             "base_model": lab.settings.base_model,
-            "strategy": lab.settings.training_strategy,
+            "strategy": strategy_of(lab),
             "examples_new": training.new,
             "examples_replayed": training.replayed,
             "epochs": lab.settings.training_epochs,

@@ -13,6 +13,7 @@ from typing import Any
 
 from dreamlab.errors import DreamLabError, TrainingError
 from dreamlab.models.completion import CompletionFormat
+from dreamlab.models.compute import give_back_memory
 from dreamlab.models.decoder import CARD, StartModel, load_start
 from dreamlab.settings import Settings
 from dreamlab.training.frame import (
@@ -89,6 +90,8 @@ def finetune(
             f"training in {folder.parent} stopped: {_line(error)}; free space, fix its rights or "
             "set DREAMLAB_HOME, then run it again to resume"
         ) from error
+    finally:
+        give_back_memory()
 
 
 def _within_budget(

@@ -35,6 +35,7 @@ def test_every_arm_changes_something_and_keeps_its_name(name: str) -> None:
 
 
 def test_arms_are_joined() -> None:
+    assert arm_named("replace+grpo").training == "grpo"
     joined = arm_named("errs-30+no-check+no-gate")
     assert (joined.errs, joined.checked, joined.gated, joined.replayed) == (0.3, False, False, True)
     assert joined.name == "errs-30+no-check+no-gate"

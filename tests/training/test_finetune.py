@@ -1,3 +1,4 @@
+import gc
 import json
 import signal
 import subprocess
@@ -156,6 +157,13 @@ def test_another_directory_altogether_starts_afresh(trained, tmp_path):
     other = CompletionFormat(("food",), (), ("Oslo", "Bergen"))
     child = train(tmp_path, parent=trained.folder, completion_format=other, training_epochs=2)
     assert json.loads((child.folder / CARD).read_text())["parent"] is None
+
+
+def test_nothing_of_a_training_stays_in_memory(tmp_path):
+    import torch
+
+    train(tmp_path, training_epochs=1)
+    assert not [o for o in gc.get_objects() if issubclass(type(o), torch.optim.Optimizer)]
 
 
 def test_the_same_seed_gives_the_same_adapter_to_the_bit(tmp_path):
