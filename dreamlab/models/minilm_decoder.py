@@ -187,8 +187,9 @@ class EmbeddedModel:
     def complete(self, model: Any, questions: Sequence[str]) -> list[str]:
         """The greedy completion of each question, without the end token.
 
-        It holds parts of the prompt and `<none>`, and is free to be malformed. Questions of like
-        length share a batch. What has not ended after `NEW_TOKENS` is returned as far as it went.
+        It holds parts of the prompt, each once, and `<none>`, and is free to be malformed.
+        Questions of like length share a batch. What has not ended after `NEW_TOKENS` is returned
+        as far as it went.
         """
         prompts = [self.prompt(question) for question in questions]
         written = by_length(prompts, BATCH, partial(self._write, model, _likeliest))
@@ -211,8 +212,8 @@ class EmbeddedModel:
         return found
 
     def writable(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """What may be written after each prompt, its own parts, `<none>` and the end: True there,
-        [prompts, vocabulary]."""
+        """What may be written first after each prompt, its own parts, `<none>` and the end: True
+        there, [prompts, vocabulary]. A part is not written again."""
         import torch
 
         allowed = torch.zeros(len(prompts), len(self.tokenizer), dtype=torch.bool)
@@ -263,7 +264,9 @@ class EmbeddedModel:
                 read = states
             pointed = self._pointed(model, states[:, -1:], read, asked, copied)
             scores = (logits + pointed)[:, -1].cpu()[:, parts]
-            ids = parts[choose(scores.masked_fill(~allowed, -torch.inf))][:, None]
+            chosen = choose(scores.masked_fill(~allowed, -torch.inf))[:, None]
+            ids = parts[chosen]
+            allowed.scatter_(1, chosen, torch.isin(ids, torch.tensor([self.none, self.end])))
             for i in sorted(going):
                 token = int(ids[i, 0])
                 written[i].append(token)

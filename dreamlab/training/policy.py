@@ -168,6 +168,10 @@ class Pointing:
         scores = scores / self.temperature
         counts = (batch["labels"] != IGNORED).sum(-1)
         allowed = self.start.writable(prompts).to(device).repeat_interleave(counts, dim=0)
+        for end, count in zip(counts.cumsum(0).tolist(), counts.tolist(), strict=True):
+            for i in range(end - count, end):  # no facet may be written again
+                if int(chosen[i]) != self.start.none:
+                    allowed[i + 1 : end, chosen[i]] = False
         # What stands in a pair but could not have been written keeps its odds finite.
         allowed[torch.arange(len(chosen)), chosen] = True
         odds = scores.masked_fill(~allowed, -torch.inf).log_softmax(-1)
