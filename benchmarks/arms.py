@@ -14,6 +14,7 @@ draw of questions would move the figure, and the spread between seeds is printed
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamlab.lab import Lab
+from dreamlab.orchestration.arms import ARMS
 from dreamlab.orchestration.experiments import COURSE, Course, Lived
 from dreamlab.records import Question, TaskKind, from_json
 from dreamlab.settings import load_settings
@@ -29,6 +31,8 @@ from dreamlab.training.evaluate import bootstrap_interval
 from dreamlab.training.gate import detectable, mcnemar
 
 AIMED = "aimed"
+ERRING = re.compile("errs|no-check")
+DRAWN = ("generated/report/f1", "natural/report/success")
 Chosen = Callable[[Question], bool]
 
 
@@ -50,6 +54,9 @@ def main() -> None:
             shutil.copyfile(path, options.keep / f"{course.arm}-{course.seed}.json")
     if not courses:
         raise SystemExit(f"no {COURSE} below {options.folder}: live some nights first")
+    names = [*ARMS]
+    in_order = sorted(courses, key=lambda arm: [names.index(part) for part in arm.split("+")])
+    courses = {arm: courses[arm] for arm in in_order}
     lab = Lab(load_settings())
     questions = lab.benchmark.questions
     hashes = {course.benchmark for seeds in courses.values() for course in seeds.values()}
@@ -223,26 +230,38 @@ def falls(courses: dict[str, dict[int, Course]], questions: Sequence[Question]) 
 
 
 def draw(courses: dict[str, dict[int, Course]], path: Path) -> None:
+    """The means over the seeds night by night, in a row of panels for each group of arms; a band
+    reaches from the lowest seed to the highest."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    panels = figure.subplots(1, 2, sharex=True)
-    for panel, metric in zip(
-        panels, ("generated/report/f1", "natural/report/success"), strict=True
-    ):
-        for arm, seeds in courses.items():
-            series = [[0.0] + [n.scores[metric] for n in c.nights] for c in seeds.values()]
-            nights = min(map(len, series))
-            drawn = np.array([s[:nights] for s in series])
-            (line,) = panel.plot(drawn.mean(axis=0), marker="o", markersize=3, label=arm)
-            low, high = drawn.min(axis=0), drawn.max(axis=0)
-            panel.fill_between(range(nights), low, high, alpha=0.12, color=line.get_color())
-        panel.set(title=metric.replace("/report/", ", "), xlabel="nights", ylim=(0, 1))
-    some = next(iter(courses.values()))
-    dense = next(iter(some.values())).dense.get("natural/report/success")
-    if dense:
-        panels[1].axhline(dense, linestyle="--", color="gray", label="dense retrieval")
-    panels[1].legend(fontsize=7)
+    groups = {
+        "parts of the loop": [arm for arm in courses if not ERRING.search(arm)],
+        "a team that errs, answers unchecked": [
+            arm for arm in courses if arm == AIMED or ERRING.search(arm)
+        ],
+    }
+    groups = {title: arms for title, arms in groups.items() if set(arms) - {AIMED}}
+    figure = Figure(figsize=(11, 4 * len(groups)), layout="constrained")
+    rows = figure.subplots(len(groups), 2, sharex=True, sharey="col", squeeze=False)
+    for (title, arms), panels in zip(groups.items(), rows, strict=True):
+        for panel, metric in zip(panels, DRAWN, strict=True):
+            for arm in arms:
+                series = [[n.scores[metric] for n in c.nights] for c in courses[arm].values()]
+                nights = min(map(len, series))
+                drawn = np.array([s[:nights] for s in series])
+                x = range(1, nights + 1)
+                width = 2.5 if arm == AIMED else 1.2
+                (line,) = panel.plot(
+                    x, drawn.mean(axis=0), marker="o", markersize=3, linewidth=width, label=arm
+                )
+                low, high = drawn.min(axis=0), drawn.max(axis=0)
+                panel.fill_between(x, low, high, alpha=0.08, color=line.get_color())
+            panel.set(title=f"{metric.replace('/report/', ', ')}: {title}", xlabel="nights")
+            panel.grid(alpha=0.3)
+        dense = next(iter(courses[arms[0]].values())).dense.get(DRAWN[1])
+        if dense:
+            panels[1].axhline(dense, linestyle="--", color="gray", label="dense retrieval")
+        panels[1].legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
