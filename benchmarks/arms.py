@@ -240,7 +240,10 @@ def draw(courses: dict[str, dict[int, Course]], path: Path) -> None:
             arm for arm in courses if arm == AIMED or ERRING.search(arm)
         ],
     }
-    groups = {title: arms for title, arms in groups.items() if set(arms) - {AIMED}}
+    # The aimed arm alone is a row of its own, but no second one.
+    groups = {title: arms for title, arms in groups.items() if {*arms} - {AIMED}} or {
+        "every night": [*courses]
+    }
     figure = Figure(figsize=(11, 4 * len(groups)), layout="constrained")
     rows = figure.subplots(len(groups), 2, sharex=True, sharey="col", squeeze=False)
     for (title, arms), panels in zip(groups.items(), rows, strict=True):
