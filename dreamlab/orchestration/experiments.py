@@ -164,7 +164,7 @@ def _course(lab: Lab, seed: int, path: Path) -> Course:
     s = lab.settings
     decisive = (
         *("dream_task_count", "training_epochs", "training_tokens", "learning_rate"),
-        *("lora_rank", "max_loss_share", "base_model", "directory"),
+        *("lora_rank", "max_loss_share", "base_model", "directory", "training_strategy"),
     )
     new = Course(
         lab.arm.name,
