@@ -16,13 +16,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from arms import difference
 
 from dreamlab.lab import Lab
 from dreamlab.orchestration import learning
 from dreamlab.orchestration.experiments import COURSE, Course
 from dreamlab.records import Evaluation, Score, TaskKind, from_json
 from dreamlab.settings import load_settings
-from dreamlab.training.evaluate import bootstrap_interval, evaluate
+from dreamlab.training.evaluate import evaluate
 
 Chosen = Callable[[Score], bool]
 Value = Callable[[Score], float]
@@ -46,7 +47,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folders", type=Path, nargs="+", help="where nights were lived")
-    then, now, dense = zip(*map(rescored, parser.parse_args().folders), strict=True)
+    folders = parser.parse_args().folders
+    with tempfile.TemporaryDirectory() as empty:
+        lab = Lab(load_settings(home=empty))
+        then, now, dense = zip(*(rescored(folder, lab) for folder in folders), strict=True)
     print("| half | figure | then | today | today - then | dense | today - dense |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for half in ("decide", "report"):
@@ -62,15 +66,14 @@ def main() -> None:
             )
 
 
-def rescored(folder: Path) -> tuple[Evaluation, Evaluation, Evaluation]:
-    """Of a course's last version the evaluation kept then and one of today; dense retrieval's."""
+def rescored(folder: Path, lab: Lab) -> tuple[Evaluation, Evaluation, Evaluation]:
+    """Of a course's last version the evaluation kept then and one of today, made in another lab,
+    and dense retrieval's."""
     course = from_json(Course, (folder / COURSE).read_bytes())
     lived = Lab(load_settings(home=folder))
     key = lived.registry.version(int(course.nights[-1].version)).key
-    with tempfile.TemporaryDirectory() as empty:
-        lab = Lab(load_settings(home=empty))
-        base = lab.base_from(folder / "training" / key / learning.ADAPTER, key)
-        today = evaluate(learning.BASE, base.propose, lab.benchmark.questions, lab.catalog, key)
+    base = lab.base_from(folder / "training" / key / learning.ADAPTER, key)
+    today = evaluate(learning.BASE, base.propose, lab.benchmark.questions, lab.catalog, key)
     return (
         learning.kept_evaluation(lived, learning.BASE, key),
         today,
@@ -82,11 +85,6 @@ def values(found: Evaluation, half: str, chosen: Chosen, value: Value) -> list[f
     """A figure of each question of a half, in the order of their ids."""
     scores: Sequence[Score] = sorted(found.only(half=half).scores, key=lambda s: s.question_id)
     return [value(s) for s in scores if chosen(s)]
-
-
-def difference(changes: np.ndarray) -> str:
-    low, high = bootstrap_interval(changes.tolist())
-    return f"{changes.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 if __name__ == "__main__":
