@@ -21,8 +21,15 @@ from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Service
 FOR_NEED, FOR_GROUP, AT_PLACE = 0.08, 0.05, 0.1
 """What meeting a need, being made for the group and being at the place is worth in cosine."""
 
-CLOSE = 0.2
+CLOSE = 0.15
 """How far below the best row, in cosine, a row may lie that a guess leads to."""
+
+PLAIN, PLAIN_AND_SAID = 0.7, 0.55
+"""Plainness (`Evidence.plainness`) from which only rows that fit are cited, and from which they are
+where the question says its needs in words of the bank."""
+
+NOWHERE_NEAR = 0.24
+"""Cosine of the nearest row below which nothing fits a question that lies far outside besides."""
 
 
 class Completing(Protocol):
@@ -37,6 +44,9 @@ class Reading(Protocol):
 
     def read(self, questions: Sequence[str]) -> list[Clue]:
         """The evidence on each question."""
+
+    def plainness(self, referral: Referral, clue: Clue) -> float:
+        """How plainly a question asks for what a referral says, in cosine."""
 
 
 class BaseModel:
@@ -60,10 +70,12 @@ class BaseModel:
     def propose(self, questions: Sequence[str]) -> list[Answer]:
         """One answer each: the referral completed, with the services the directory finds for it.
 
-        The model reads each question with its evidence. Where the question says the needs that
-        it completed, only rows that fit are cited, the likest first; where they are its guess,
-        they only speak for a row. A malformed completion gives an answer that cites nothing and
-        is not `well_formed`. `seconds` is the batch's time shared out.
+        The model reads each question with its evidence. Where the question plainly asks for
+        what it completed, only rows that fit are cited, the likest first. Where it tells of more,
+        such as what happened to somebody, the completion is a guess that only speaks for a row;
+        and nothing fits if no row is near and the question lies far outside the directory. A
+        malformed completion gives an answer that cites nothing and is not `well_formed`.
+        `seconds` is the batch's time shared out.
 
         Raises:
             ModelError: there is no decoder.
@@ -96,8 +108,10 @@ class BaseModel:
         found = self.catalog.lookup(referral, text=question, limit=CITED_AT_MOST)
         if referral.field or not referral.needs:
             cited = [match.service for match in found.matches]
-        elif clue.said.issuperset(referral.needs):
+        elif self._is_plain(referral, clue):
             cited = self._filtered(referral, clue)
+        elif clue.far and clue.similarity.max(initial=0.0) < NOWHERE_NEAR:
+            referral, cited = Referral(nothing_fits=True), []
         else:
             cited = self._leant_to(referral, clue)
         return Answer(
@@ -107,6 +121,10 @@ class BaseModel:
             notes=(completion,),
             version=self.version,
         )
+
+    def _is_plain(self, referral: Referral, clue: Clue) -> bool:
+        said = clue.said.issuperset(referral.needs)
+        return self.evidence.plainness(referral, clue) >= (PLAIN_AND_SAID if said else PLAIN)
 
     def _filtered(self, referral: Referral, clue: Clue) -> list[Service]:
         """The rows that fit the facets, the likest first; every need is among them."""
@@ -118,8 +136,8 @@ class BaseModel:
     def _leant_to(self, referral: Referral, clue: Clue) -> list[Service]:
         """The likest of all rows, those that fit the facets before others; none far behind.
 
-        The question did not say these needs in words that are known: they are a guess, and a
-        wrong one must not hide the right row.
+        The question says more than these facets: they are a guess, and a wrong one must not hide
+        the right row.
         """
         worth = self._worth(referral, clue)
         first = sorted(self.catalog.services, key=lambda s: -worth[s])[:CITED_AT_MOST]

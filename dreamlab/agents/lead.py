@@ -1,8 +1,9 @@
 """The lead: weighs what base model and memories say, decides what to cite, and says why.
 
 It decides in this order: nothing to read, a place elsewhere, a question that lies outside, a
-fact about a service called by name, services for the needs. Proposals are heeded only where the
-question itself bears them out. The marks were chosen on the half of the benchmark that decides.
+fact about a service called by name, services for the needs. What memories propose is heeded only
+where the question itself bears it out; the base model speaks by the rows that it cites. The marks
+were chosen on the half of the benchmark that decides.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ NEAREST = 3
 """Services offered when nothing fits."""
 
 BORNE_OUT = 0.15
-"""Score from which a question bears out a facet that the base model or a memory proposes."""
+"""Score from which a question bears out a facet that a memory proposes."""
 
 HEEDED = 0.3
 HEEDED_OUTSIDE = 0.1
@@ -79,12 +80,9 @@ class Lead:
         self._ids = tuple(service.id for service in catalog.services)
         self._at = {id_: i for i, id_ in enumerate(self._ids)}
 
-    def heed(
-        self, reading: Reading, base: Answer | None, memories: Sequence[Memory]
-    ) -> tuple[Reading, tuple[str, ...]]:
-        """The reading with what verified memories and the base model propose and the question
-        bears out, and notes on it. A question that is plainly said needs no proposals; the base
-        model is heeded where no need was understood without it."""
+    def heed(self, reading: Reading, memories: Sequence[Memory]) -> tuple[Reading, tuple[str, ...]]:
+        """The reading with what verified memories propose and the question bears out, and notes
+        on it. A question that is plainly said needs no proposals."""
         if self.is_plain(reading):
             return reading, ()
         notes: list[str] = []
@@ -93,9 +91,6 @@ class Lead:
             if known is not None:
                 reading, heard = self._borne_out(reading, known, HEEDED * memory.similarity)
                 notes += [f"memory {memory.id} says {facet}" for facet in heard]
-        if base is not None and base.well_formed and not reading.needs:
-            reading, heard = self._borne_out(reading, base.referral, HEEDED)
-            notes += [f"base model says {facet}" for facet in heard]
         return reading, tuple(notes)
 
     def _borne_out(

@@ -198,7 +198,7 @@ class Team:
             steps=(("recall", recalling), ("compare", comparing)),
         )
         hear(search)
-        heeded, heeded_notes = self.lead.heed(reading, proposal, memories)
+        heeded, heeded_notes = self.lead.heed(reading, memories)
         scores, notes = self.recommendation.weigh(heeded, relevance)
         recommendation = Answer(
             Role.RECOMMENDATION,

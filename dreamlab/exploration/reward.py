@@ -50,18 +50,19 @@ class Checked:
         answer = self._base.execute(text, written, clue)
         if not answer.well_formed:
             return MALFORMED
-        right = self._base.execute(text, expected, clue).referral
-        found = score(self._question(text, right), answer, self._base.catalog)
+        right = self._base.format.decode(expected) or Referral(nothing_fits=True)
+        cited = self._base.execute(text, expected, clue).referral.service_ids
+        found = score(self._question(text, right, cited), answer, self._base.catalog)
         return float(found.right) if right.field else found.f1
 
-    def _question(self, text: str, right: Referral) -> Question:
-        kind, accepted = TaskKind.REFERRAL, right.service_ids
+    def _question(self, text: str, right: Referral, cited: tuple[str, ...]) -> Question:
+        kind, accepted = TaskKind.REFERRAL, cited
         if right.nothing_fits:
             kind = TaskKind.NONE
         elif right.field:
-            kind, accepted = TaskKind.FACT, accepted[:1]
+            kind, accepted = TaskKind.FACT, cited[:1]
         else:
-            accepted = tuple(s.id for s in self._base.catalog.matching(right)) or accepted
+            accepted = tuple(s.id for s in self._base.catalog.matching(right)) or cited
         return Question(
             id="",
             question=text,

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -39,34 +40,39 @@ FAR, DIM = -0.05, -0.17
 """Leads, in cosine, of phrases outside the directory over phrases and rows inside: half of the
 refusals of the deciding half lie above the first, a quarter of the other questions above the
 second."""
+DISTANCES = ("far", "dim", "near")
+"""What stands before the question, by that lead."""
 FIELDS, NAMED = 2, 0.75
 """Fields shown of a question that names a service, the likeliest first, and the score from which
 they are all that is shown: of such dreams 92 % ask for a fact."""
 
 _PROMPT = re.compile(
     r"(?P<evidence>(?:(?:(?:named|said|likely|maybe) ?)?(?:<[^<>]+>)+ )*)"
-    r"(?:far|dim|near) (?P<question>.*)",
+    r"(?P<distance>far|dim|near) (?P<question>.*)",
     re.DOTALL,
 )
 _SAID_NEED = re.compile(r"said (<[^<>]+>)")
 
 
-RECENT = 1024
-"""Clues kept in memory."""
+RECENT, IN_WORDS = 1024, 4096
+"""Clues, and vectors of referrals in words, kept in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clue:
     """What the base model is given for one question.
 
-    `prompt` is the question with the evidence before it, as the model reads it; `similarity` the
-    cosine of every row of the directory to the question, [rows]; `said` the needs that the
-    question says in words of the bank.
+    `prompt` is the question with the evidence before it, as the model reads it; `vector` the
+    question's embedding, [d]; `similarity` the cosine of every row of the directory to it, [rows];
+    `said` the needs that the question says in words of the bank; `far` whether it is nearer to
+    what no directory answers than to this one.
     """
 
     prompt: str
+    vector: np.ndarray
     similarity: np.ndarray
     said: frozenset[str] = frozenset()
+    far: bool = False
 
 
 class Evidence:
@@ -102,6 +108,7 @@ class Evidence:
             field: FacetPhrases({}, {k: tuple(map(_bare, v)) for k, v in frames.items()})
             for field, frames in {**bank.facts, "description": bank.explain}.items()
         }
+        self._in_words = lru_cache(IN_WORDS)(self._embedded)
         self._recent: dict[str, Clue] = {}
         self._lock = threading.Lock()
         self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
@@ -149,11 +156,38 @@ class Evidence:
         asked = [p["question"] if p else text for p, text in zip(parted, prompts, strict=True)]
         said = [_SAID_NEED.findall(p["evidence"]) if p else [] for p in parted]
         read = [in_english(question, language_of(question)) for question in asked]
-        cosines = np.round(self._embedder.embed(read), 5) @ self._rows.T
+        far = [p is not None and p["distance"] == DISTANCES[0] for p in parted]
+        vectors = np.round(self._embedder.embed(read), 5)
         return [
-            (question, Clue(prompt, row, frozenset(filter(None, map(self._need, tokens)))))
-            for question, prompt, row, tokens in zip(asked, prompts, cosines, said, strict=True)
+            (
+                question,
+                Clue(
+                    prompt,
+                    vector,
+                    self._rows @ vector,
+                    frozenset(filter(None, map(self._need, tokens))),
+                    away,
+                ),
+            )
+            for question, prompt, vector, tokens, away in zip(
+                asked, prompts, vectors, said, far, strict=True
+            )
         ]
+
+    def plainness(self, referral: Referral, clue: Clue) -> float:
+        """How plainly a question asks for what a referral says, and for no more: the cosine between
+        the question and the referral in words, such as "food for seniors in Taft".
+
+        The names of facets are .8 and more from their referral, other words for them .5 to .75,
+        and life situations mostly below .5.
+        """
+        text = " and ".join(referral.needs)
+        text += f" for {referral.groups[0]}" if referral.groups else ""
+        text += f" in {referral.place}" if referral.place else ""
+        return float(clue.vector @ self._in_words(text))
+
+    def _embedded(self, text: str) -> np.ndarray:
+        return np.round(self._embedder.embed([text])[0], 5)
 
     def _need(self, token: str) -> str:
         kind, value = self._format.parts.get(token, ("", ""))
@@ -182,12 +216,13 @@ class Evidence:
         if named:
             others = facets if named[0].score < NAMED else []
             facets = [self._fields_of(named[0].service, question), *others]
-        parts = (*facets, _distance(far - inside), question)
+        distance = _distance(far - inside)
         said_needs = {
             n for n, s in zip(self._catalog.needs, need.nearest, strict=True) if s >= SAID
         }
+        parts = (*facets, distance, question)
         prompt = " ".join(part for part in parts if part) if self._open_book else question
-        return Clue(prompt, cosines, frozenset(said_needs))
+        return Clue(prompt, vector, cosines, frozenset(said_needs), distance == DISTANCES[0])
 
     def _votes(self, cosines: np.ndarray) -> np.ndarray:
         nearest = np.argsort(-cosines)[:ROWS]
@@ -287,7 +322,7 @@ class _Set:
 
 def _distance(lead: float) -> str:
     """How far outside the directory a question seems, by the lead of the phrases outside."""
-    return "far" if lead > FAR else "dim" if lead > DIM else "near"
+    return DISTANCES[0 if lead > FAR else 1 if lead > DIM else 2]
 
 
 def _standard(scores: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from dreamlab.agents.base import BaseModel, Completing
 from dreamlab.directory.catalog import Catalog
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.evidence import Clue
-from dreamlab.records import Role
+from dreamlab.records import Referral, Role
 from tests.agents.conftest import WordEmbedder
 
 
@@ -21,29 +21,41 @@ class Saying:
 
 
 class Marking:
-    """Evidence that marks each question, compares words, and takes needs for said."""
+    """Evidence that marks each question, compares words, and takes needs for said, every question
+    for as plain as told and, if told, for far outside."""
 
-    def __init__(self, catalog: Catalog, said: Sequence[str]) -> None:
+    def __init__(
+        self, catalog: Catalog, said: Sequence[str], plain: float = 0.6, far: bool = False
+    ) -> None:
         self.rows = WordEmbedder().embed([s.text for s in catalog.services])
         self.said = frozenset(said)
+        self.plain = plain
+        self.far = far
 
     def read(self, questions: Sequence[str]) -> list[Clue]:
         vectors = WordEmbedder().embed(questions)
         return [
-            Clue(f"near {q}", self.rows @ v, self.said)
+            Clue(f"near {q}", v, self.rows @ v, self.said, self.far)
             for q, v in zip(questions, vectors, strict=True)
         ]
 
+    def plainness(self, referral: Referral, clue: Clue) -> float:
+        return self.plain
 
-def base_with(decoder: Completing, catalog: Catalog, said: Sequence[str] = ()) -> BaseModel:
+
+def base_with(decoder: Completing, catalog: Catalog, evidence: Marking) -> BaseModel:
     form = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
-    return BaseModel(decoder, form, catalog, "3", Marking(catalog, said))
+    return BaseModel(decoder, form, catalog, "3", evidence)
 
 
 def base_saying(
-    completion: str, catalog: Catalog, said: Sequence[str] = ("food", "housing")
+    completion: str,
+    catalog: Catalog,
+    said: Sequence[str] = ("food", "housing"),
+    plain: float = 0.6,
+    far: bool = False,
 ) -> BaseModel:
-    return base_with(Saying(completion), catalog, said)
+    return base_with(Saying(completion), catalog, Marking(catalog, said, plain, far))
 
 
 def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
@@ -57,7 +69,7 @@ def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
 
 def test_the_model_reads_each_question_with_its_evidence(catalog: Catalog) -> None:
     decoder = Saying("<none>")
-    base_with(decoder, catalog).propose(["a ride", "a roof"])
+    base_with(decoder, catalog, Marking(catalog, ())).propose(["a ride", "a roof"])
     assert decoder.asked == ["near a ride", "near a roof"]
 
 
@@ -74,6 +86,31 @@ def test_a_guessed_need_speaks_for_a_row_and_hides_none(catalog: Catalog) -> Non
     (guessed,) = base_saying("<need:housing>", catalog, said=()).propose([question])
     assert "s4" not in said.referral.service_ids
     assert guessed.referral.service_ids[0] == "s4"
+
+
+def test_how_plainly_it_is_asked_decides_whether_facets_filter(catalog: Catalog) -> None:
+    for said, plain, filtered in (
+        (("housing",), 0.5, False),
+        (("housing",), 0.6, True),
+        ((), 0.6, False),
+        ((), 0.8, True),
+    ):
+        base = base_saying("<need:housing>", catalog, said, plain)
+        (answer,) = base.propose(["a hot lunch every weekday"])
+        assert ("s4" not in answer.referral.service_ids) == filtered
+
+
+def test_nothing_fits_a_guess_about_what_no_row_is_near(catalog: Catalog) -> None:
+    for question, far, refused in (
+        ("xylophones", True, True),
+        ("xylophones", False, False),
+        ("a hot lunch every weekday", True, False),
+    ):
+        base = base_saying("<need:food>", catalog, said=(), far=far)
+        (answer,) = base.propose([question])
+        assert answer.well_formed
+        assert answer.referral.nothing_fits == refused
+        assert (answer.referral.service_ids == ()) == refused
 
 
 def test_a_guess_cites_no_row_far_behind_the_best(catalog: Catalog) -> None:

@@ -33,7 +33,8 @@ def test_the_expected_completion_earns_most(reward):
 
 def test_a_refusal_earns_where_nothing_fits_and_nowhere_else(reward):
     assert worth(reward, OUTSIDE, "<none>", "<none>") == 1
-    assert worth(reward, OUTSIDE, "<none>", "<need:housing>") == 0
+    assert worth(reward, OUTSIDE.replace("far", "dim"), "<none>", "<need:housing>") == 0
+    assert worth(reward, OUTSIDE, "<none>", "<need:housing>") == 1  # no row is near: it refuses
     assert worth(reward, FOOD, "<need:food> <place:Delano>", "<none>") == 0
 
 

@@ -8,6 +8,7 @@ from dreamlab.directory.catalog import Catalog, open_directory
 from dreamlab.directory.phrases import PhraseBank, load_phrases
 from dreamlab.models.embedding import open_embedder
 from dreamlab.models.evidence import Evidence
+from dreamlab.records import Referral
 from dreamlab.settings import Settings
 
 
@@ -101,8 +102,27 @@ def test_a_prompt_is_read_back_to_its_question(evidence: Evidence) -> None:
     again = evidence.reread([clue.prompt for clue in clues])
     assert [question for question, _ in again] == questions
     for clue, (_, found) in zip(clues, again, strict=True):
-        assert found.said == clue.said
+        assert (found.said, found.far) == (clue.said, clue.far)
         assert np.allclose(found.similarity, clue.similarity, atol=1e-4)
+
+
+def test_a_plain_question_is_near_to_its_referral_in_words(evidence: Evidence) -> None:
+    referral = Referral(needs=("food",), groups=("seniors",), place="Taft")
+    plain, story = evidence.read(
+        [
+            "where is there food for seniors in Taft?",
+            "Grandpa burnt the pan again and now my brother has the stove unplugged, over in Taft",
+        ]
+    )
+    assert evidence.plainness(referral, plain) > 0.8
+    assert evidence.plainness(referral, story) < 0.5
+    assert evidence.plainness(Referral(needs=("legal",)), plain) < 0.4
+
+
+def test_a_question_about_nothing_here_lies_far(evidence: Evidence) -> None:
+    far, near = evidence.read(["who won the world cup", "where can I get food"])
+    assert far.far
+    assert not near.far
 
 
 def test_with_the_book_closed_a_prompt_is_the_question_alone(
