@@ -1,18 +1,22 @@
 """In which format the base model answers best: trained on the same dreams, scored on one half.
 
-    python benchmarks/formats.py --home DIR --json FILE [--nights 1] [--seeds 0] [NAME ...]
+    python benchmarks/formats.py --home DIR --json FILE [--nights 1] [--seeds 0 1 2] [NAME ...]
+    python benchmarks/formats.py --json FILE --table [--half report]
 
 DIR is a home with finished nights, such as `dreamlab nights --folder DIR` leaves; it is only
 read. Every variant is trained from the untouched model on the verified dreams of the first nights
-and answers the half of the benchmark that decides; the other half is not looked at. Variants are
-facets (the default), facets then ids, ids only, and ids of retrieved rows that stand before the
-question (open book), then LoRA against all weights, and a small grid of rank, rate and epochs.
+and answers the whole benchmark; the table shows the half that decides unless asked for the other,
+as the mean over the seeds, with each difference from facets question by question and its 95 %
+bootstrap interval (of the questions, not of the seeds). Variants are facets (the default), facets
+then ids, ids only, and ids of retrieved rows that stand before the question (open book), then LoRA
+against all weights, and a small grid of rank, rate and epochs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,9 +34,9 @@ from dreamlab.models.completion import NONE
 from dreamlab.models.decoder import Decoder
 from dreamlab.models.evidence import Clue
 from dreamlab.models.minilm_decoder import EmbeddedModel
-from dreamlab.records import CITED_AT_MOST, Answer, Evaluation, Question, Referral, Role, Score
+from dreamlab.records import CITED_AT_MOST, Answer, Question, Referral, Role, Score, TaskKind
 from dreamlab.settings import load_settings
-from dreamlab.training.evaluate import bootstrap_interval, score, summarize
+from dreamlab.training.evaluate import bootstrap_interval, score
 from dreamlab.training.order import BATCH, batches
 
 RETRIEVED = 8
@@ -56,11 +60,10 @@ class FreeOfIds(EmbeddedModel):
 
     ids: Sequence[str] = ()
 
-    def writable(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    def writable(self, prompt: Sequence[int], written: Sequence[int] = ()) -> frozenset[int]:
         """What may be written: the ids as well."""
-        allowed = super().writable(prompts)
-        allowed[:, self.tokenizer.convert_tokens_to_ids(list(self.ids))] = True
-        return allowed
+        ids = self.tokenizer.convert_tokens_to_ids(list(self.ids))
+        return super().writable(prompt, written) | frozenset(ids).difference(written)
 
 
 class Facets:
@@ -248,47 +251,49 @@ def scores(
     ]
 
 
-def figures(found: Sequence[Score]) -> dict[str, tuple[float, float, float]]:
-    """Mean and 95 % interval of what is compared: generated F1, natural F1 and success."""
-    whole = Evaluation("base", "", tuple(found))
-    generated = [s.f1 for s in whole.only(source="generated").scores]
-    natural = whole.only(source="natural").scores
-    success = summarize(natural).success
-    return {
-        "generated F1": (float(np.mean(generated)), *bootstrap_interval(generated)),
-        "natural F1": (
-            float(np.mean([s.f1 for s in natural])),
-            *bootstrap_interval([s.f1 for s in natural]),
+def table(path: Path, questions: Sequence[Question]) -> None:
+    """Print the means of every variant of the file over its seeds, on these questions."""
+    found: dict[str, list[dict]] = {}
+    for line in path.open():
+        one = json.loads(line)
+        found.setdefault(one["name"], []).append(one)
+    services = (TaskKind.REFERRAL, TaskKind.CASE)
+    figures = {
+        "generated F1": ("f1", [q.id for q in questions if q.source == "generated"]),
+        "natural F1": ("f1", [q.id for q in questions if q.source == "natural"]),
+        "natural success": (
+            "right",
+            [q.id for q in questions if q.source == "natural" and q.kind in services],
         ),
-        "natural success": (success.value, success.low, success.high),
     }
-
-
-def table(path: Path) -> None:
-    """Print every result of the file, with its F1 against that of facets: paired by question."""
-    found = [json.loads(line) for line in path.open()]
-    print("| format | seed | generated F1 | against facets | natural F1 | against facets |", end="")
-    print(" natural success | rows | tokens | s |\n|---|---|---|---|---|---|---|---|---|---|")
-    for one in found:
-        like = {name: one.get(name) for name in ("nights", "wordings", "epochs", "seed")}
-        base = [o for o in found if {**like, "name": "facets"}.items() <= o.items()]
+    print(
+        "| variant | seeds |", " | against facets | ".join(figures), "| against facets | tokens |"
+    )
+    print("|---|---|" + "---|" * 7)
+    for name, runs in found.items():
         cells = []
-        for source, begin in (("generated F1", "gen-"), ("natural F1", "")):
-            cells.append("{:.3f} [{:.2f}, {:.2f}]".format(*one["figures"][source]))
-            ids = [i for i in one["f1"] if i.startswith("gen-") == bool(begin)]
-            changes = [one["f1"][i] - base[0]["f1"][i] for i in ids] if base else []
-            low, high = bootstrap_interval(changes) if changes else (0.0, 0.0)
-            cells.append(f"{np.mean(changes):+.3f} [{low:+.2f}, {high:+.2f}]" if changes else "")
-        cells.append("{:.3f} [{:.2f}, {:.2f}]".format(*one["figures"]["natural success"]))
-        spent = " | ".join(str(one.get(name, "")) for name in ("rows", "tokens", "seconds"))
-        print(f"| {one['name']} | {one['seed']} | {' | '.join(cells)} | {spent} |")
+        for key, ids in figures.values():
+            each = np.array([[run[key][id_] for id_ in ids] for run in runs], float)
+            cells.append(
+                f"{each.mean():.3f} ({each.mean(1).min():.2f} to {each.mean(1).max():.2f})"
+            )
+            facets = [[run[key][id_] for id_ in ids] for run in found.get("facets", ())]
+            if name == "facets" or not facets:
+                cells.append("")
+                continue
+            change = each.mean(0) - np.mean(facets, axis=0)
+            low, high = bootstrap_interval(change)
+            cells.append(f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
+        print(f"| {name} | {len(runs)} | {' | '.join(cells)} | {runs[0]['tokens']:,} |")
 
 
 def main() -> None:
     """Train and score the variants named, or all, and print their table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RUNS)}")
-    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--home", type=Path, help="where nights were lived")
+    parser.add_argument("--table", action="store_true", help="train nothing, print what is there")
+    parser.add_argument("--half", choices=("decide", "report"), default="decide")
     parser.add_argument("--nights", type=int, default=1)
     parser.add_argument("--wordings", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
@@ -296,10 +301,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, required=True, help="append results there")
     options = parser.parse_args()
+    if options.table:
+        with tempfile.TemporaryDirectory() as empty:
+            table(options.json, Lab(load_settings(home=empty)).benchmark.half(options.half))
+        return
+    if not options.home:
+        parser.error("say with --home where nights were lived, or ask for the --table")
     torch.set_num_threads(options.threads)
     lab = Lab(load_settings(home=options.home, threads=options.threads))
     learnt = dreamt(lab, nights_of(lab)[: options.nights], options.wordings)
-    asked = lab.benchmark.half("decide")
+    asked = lab.benchmark.questions
     clues = lab.evidence.read([q.question for q in asked])
     for name in options.names or RUNS:
         run = RUNS[name]
@@ -313,20 +324,20 @@ def main() -> None:
             took = time.monotonic() - began
             found = scores(form, Decoder(start, model), asked, clues)
             line = {
-                **vars(options),
                 "name": name,
                 "seed": seed,
+                "nights": options.nights,
+                "wordings": options.wordings,
+                "epochs": run.epochs,
                 "rows": len(rows),
                 "tokens": tokens,
-                "seconds": round(took),
-                "figures": figures(found),
                 "f1": {s.question_id: round(s.f1, 4) for s in found},
                 "right": {s.question_id: s.right for s in found},
             }
             with options.json.open("a") as file:
-                file.write(json.dumps(line, default=str) + "\n")
+                file.write(json.dumps(line) + "\n")
             print(name, seed, f"{took:.0f} s", flush=True)
-    table(options.json)
+    table(options.json, lab.benchmark.half(options.half))
 
 
 if __name__ == "__main__":

@@ -211,15 +211,19 @@ class EmbeddedModel:
             found += self._write(model, draw, prompts[begin : begin + BATCH], times)
         return found
 
-    def writable(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """What may be written first after each prompt, its own parts, `<none>` and the end: True
-        there, [prompts, vocabulary]. A part is not written again."""
+    def writable(self, prompt: Sequence[int], written: Sequence[int] = ()) -> frozenset[int]:
+        """The tokens that may follow what is written after a prompt: the prompt's own parts that
+        are not written yet, `<none>` and the end."""
+        return self._parts.intersection(prompt).difference(written) | {self.none, self.end}
+
+    def allowed(self, begun: Sequence[tuple[Sequence[int], Sequence[int]]]) -> torch.Tensor:
+        """`writable` for prompts and completions begun: True there, [N, vocabulary]."""
         import torch
 
-        allowed = torch.zeros(len(prompts), len(self.tokenizer), dtype=torch.bool)
-        for i, prompt in enumerate(prompts):
-            allowed[i, [*self._parts.intersection(prompt), self.none, self.end]] = True
-        return allowed
+        found = torch.zeros(len(begun), len(self.tokenizer), dtype=torch.bool)
+        for i, (prompt, written) in enumerate(begun):
+            found[i, list(self.writable(prompt, written))] = True
+        return found
 
     def _write(
         self,
@@ -238,12 +242,12 @@ class EmbeddedModel:
             ids[i, size - len(prompt) :] = torch.tensor(prompt)
         mask, positions = _layout(lengths, lengths)
         parts = torch.tensor(self.part_ids)
-        allowed = self.writable(prompts)[:, parts].repeat_interleave(times, 0)
         asked = ids.repeat_interleave(times, 0)
         seen = asked != self.tokenizer.pad_token_id
         asked, copied = asked.to(model.device), self._is_part(asked).to(model.device)
         read = None
-        written: list[list[int]] = [[] for _ in range(len(prompts) * times)]
+        begun: list[tuple[list[int], list[int]]] = [(p, []) for p in prompts for _ in range(times)]
+        written = [completion for _, completion in begun]
         going = set(range(len(written)))
         cache = None
         for step in range(NEW_TOKENS):
@@ -264,9 +268,8 @@ class EmbeddedModel:
                 read = states
             pointed = self._pointed(model, states[:, -1:], read, asked, copied)
             scores = (logits + pointed)[:, -1].cpu()[:, parts]
-            chosen = choose(scores.masked_fill(~allowed, -torch.inf))[:, None]
-            ids = parts[chosen]
-            allowed.scatter_(1, chosen, torch.isin(ids, torch.tensor([self.none, self.end])))
+            allowed = self.allowed(begun)[:, parts]
+            ids = parts[choose(scores.masked_fill(~allowed, -torch.inf))[:, None]]
             for i in sorted(going):
                 token = int(ids[i, 0])
                 written[i].append(token)

@@ -156,22 +156,17 @@ class Pointing:
         completion is; `labels` are the completions' tokens."""
         import torch
 
-        rows, prompts = [], []
+        rows, begun = [], []
         for ids, seen, label in zip(input_ids, attention_mask.bool(), labels, strict=True):
             prompt = ids[seen & (label == IGNORED)].tolist()
             completion = ids[seen & (label != IGNORED)].tolist()
             rows.append({"input_ids": [*prompt, *completion], "prompt": len(prompt)})
-            prompts.append(prompt)
+            begun += [(prompt, completion[:k]) for k in range(len(completion))]
         device = input_ids.device
         batch = {name: value.to(device) for name, value in self.start.collate(rows).items()}
         scores, chosen = self._logits(batch)
         scores = scores / self.temperature
-        counts = (batch["labels"] != IGNORED).sum(-1)
-        allowed = self.start.writable(prompts).to(device).repeat_interleave(counts, dim=0)
-        for end, count in zip(counts.cumsum(0).tolist(), counts.tolist(), strict=True):
-            for i in range(end - count, end):  # no facet may be written again
-                if int(chosen[i]) != self.start.none:
-                    allowed[i + 1 : end, chosen[i]] = False
+        allowed = self.start.allowed(begun).to(device)
         # What stands in a pair but could not have been written keeps its odds finite.
         allowed[torch.arange(len(chosen)), chosen] = True
         odds = scores.masked_fill(~allowed, -torch.inf).log_softmax(-1)
