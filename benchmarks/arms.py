@@ -19,6 +19,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -249,16 +250,7 @@ def draw(courses: dict[str, dict[int, Course]], path: Path) -> None:
     for (title, arms), panels in zip(groups.items(), rows, strict=True):
         for panel, metric in zip(panels, DRAWN, strict=True):
             for arm in arms:
-                series = [[n.scores[metric] for n in c.nights] for c in courses[arm].values()]
-                nights = min(map(len, series))
-                drawn = np.array([s[:nights] for s in series])
-                x = range(1, nights + 1)
-                width = 2.5 if arm == AIMED else 1.2
-                (line,) = panel.plot(
-                    x, drawn.mean(axis=0), marker="o", markersize=3, linewidth=width, label=arm
-                )
-                low, high = drawn.min(axis=0), drawn.max(axis=0)
-                panel.fill_between(x, low, high, alpha=0.08, color=line.get_color())
+                draw_curve(panel, arm, [*courses[arm].values()], metric)
             panel.set(title=f"{metric.replace('/report/', ', ')}: {title}", xlabel="nights")
             panel.grid(alpha=0.3)
         dense = next(iter(courses[arms[0]].values())).dense.get(DRAWN[1])
@@ -267,6 +259,17 @@ def draw(courses: dict[str, dict[int, Course]], path: Path) -> None:
         panels[1].legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
+
+
+def draw_curve(panel: Any, arm: str, courses: Sequence[Course], metric: str) -> None:
+    """An arm's mean over the seeds, as far as all of them lived, and the band of the seeds."""
+    nights = min(len(course.nights) for course in courses)
+    drawn = np.array([[n.scores[metric] for n in c.nights[:nights]] for c in courses])
+    style = {"marker": "o", "markersize": 3, "linewidth": 2.5 if arm == AIMED else 1.2}
+    x = range(1, nights + 1)
+    (line,) = panel.plot(x, drawn.mean(axis=0), label=arm, **style)
+    low, high = drawn.min(axis=0), drawn.max(axis=0)
+    panel.fill_between(x, low, high, alpha=0.08, color=line.get_color())
 
 
 def mask(questions: Sequence[Question], source: str, answered: bool = False) -> np.ndarray:
