@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dreamlab.models.completion import NONE, CompletionFormat
-from dreamlab.models.compute import by_length
+from dreamlab.models.compute import by_length, multiple_of
 from dreamlab.models.embedding import MINILM, MINILM_SHA256, packaged_minilm, quiet_transformers
 
 if TYPE_CHECKING:
@@ -94,16 +94,16 @@ class EmbeddedModel:
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """A training batch of rows with `input_ids` and the length of their `prompt`.
 
-        Padded on the left, so that completions end together: `input_ids` and `position_ids`
-        [B, L], `attention_mask` [B, 1, L, L] (True where a row's token sees a column's), and
-        `labels` [B, K] of the last K positions, and `copied` [B, L], True where a part stands in
-        the prompt.
+        Padded on the left, so that completions end together, to a multiple of 8 (see
+        `compute.multiple_of`): `input_ids` and `position_ids` [B, L], `attention_mask`
+        [B, 1, L, L] (True where a row's token sees a column's), `labels` [B, K] of the last K
+        positions, and `copied` [B, L], True where a part stands in the prompt.
         """
         import torch
 
         prompts = [row["prompt"] for row in rows]
         lengths = [len(row["input_ids"]) for row in rows]
-        size = max(lengths)
+        size = multiple_of(8, max(lengths))
         last = max(n - p for n, p in zip(lengths, prompts, strict=True))
         ids = torch.full((len(rows), size), self.tokenizer.pad_token_id)
         labels = torch.full((len(rows), last), IGNORED)
@@ -113,7 +113,7 @@ class EmbeddedModel:
             ids[i, size - n :] = tokens
             labels[i, last - (n - p) :] = tokens[p:]
             copied[i, size - n : size - n + p] = self._is_part(tokens[:p])
-        mask, positions = _layout(prompts, lengths)
+        mask, positions = _layout(prompts, lengths, size)
         return {
             "input_ids": ids,
             "attention_mask": mask,
@@ -240,7 +240,7 @@ class EmbeddedModel:
         ids = torch.full((len(prompts), size), self.tokenizer.pad_token_id)
         for i, prompt in enumerate(prompts):
             ids[i, size - len(prompt) :] = torch.tensor(prompt)
-        mask, positions = _layout(lengths, lengths)
+        mask, positions = _layout(lengths, lengths, size)
         parts = torch.tensor(self.part_ids)
         asked = ids.repeat_interleave(times, 0)
         seen = asked != self.tokenizer.pad_token_id
@@ -312,7 +312,7 @@ class EmbeddedModel:
         import torch
 
         ids = self.prompt(text)
-        mask, positions = _layout([len(ids)], [len(ids)])
+        mask, positions = _layout([len(ids)], [len(ids)], len(ids))
         states = self.model.bert(
             input_ids=torch.tensor([ids]), attention_mask=mask, position_ids=positions
         )
@@ -332,15 +332,16 @@ def _drawn(temperature: float, scores: torch.Tensor) -> torch.Tensor:
     return (scores / temperature).softmax(-1).multinomial(1)[:, 0]
 
 
-def _layout(prompts: Sequence[int], lengths: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask [B, 1, L, L] and positions [B, L] of left-padded rows of these lengths.
+def _layout(
+    prompts: Sequence[int], lengths: Sequence[int], size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mask [B, 1, L, L] and positions [B, L] of left-padded rows of these lengths, L being `size`.
 
     A prompt sees itself both ways, a completion everything before it. Padding sees only itself,
     which keeps the softmax finite.
     """
     import torch
 
-    size = max(lengths)
     mask = torch.zeros(len(lengths), size, size, dtype=torch.bool)
     positions = torch.zeros(len(lengths), size, dtype=torch.long)
     causal = torch.ones(size, size, dtype=torch.bool).tril()

@@ -24,6 +24,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from dreamlab.models.compute import multiple_of
+
 IGNORED = -100
 _ADAPTER = "default"
 _NOISE = 1 << 22
@@ -225,7 +227,7 @@ def _read_at(copied: torch.Tensor, labels: int) -> torch.Tensor:
     """
     read = copied.clone()
     read[:, -labels - 1 : -1] = True
-    most = int(read.sum(1).max())
+    most = min(copied.shape[1], multiple_of(4, int(read.sum(1).max())))
     return torch.sort(read.int(), dim=1, stable=True).indices[:, -most:]
 
 

@@ -47,7 +47,7 @@ def test_padding_changes_neither_loss_nor_completion(start):
 
 
 def test_a_prompt_sees_itself_both_ways_and_a_completion_only_what_is_before_it():
-    mask, positions = _layout([2], [4])
+    mask, positions = _layout([2], [4], 4)
     assert mask[0, 0].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
     assert positions.tolist() == [[0, 1, 2, 3]]
 

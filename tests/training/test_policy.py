@@ -27,7 +27,7 @@ def exact(prompts, expected, written):
 
 
 def train(home, strategy, rows=ROWS, progress=None, base_model=EMBEDDED, reward=exact, **given):
-    rate = 1e-3 if strategy == "grpo" else 1e-2
+    rate = {"grpo": 1e-3, "dpo": 3e-3}.get(strategy, 1e-2)
     known = {"training_epochs": EPOCHS.get(strategy, 16), "learning_rate": rate, **given}
     return finetune(
         rows,
@@ -153,7 +153,7 @@ def test_preference_widens_the_odds_of_right_over_wrong(tmp_path, monkeypatch):
     for share in (0.0, 0.25):
         home = tmp_path / str(share)
         if share:
-            found = train(home, "dpo", rows, training_epochs=24)
+            found = train(home, "dpo", rows, training_epochs=24, learning_rate=1e-2)
         else:
             found = train(home, "sft", rows, training_epochs=18)
         start = load_start(EMBEDDED, FORMAT, settings(tmp_path))
