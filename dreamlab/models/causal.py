@@ -120,6 +120,10 @@ class TextModel:
             labels[i, p : len(tokens)] = tokens[p:]
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
+    def token_count(self, batch: dict[str, torch.Tensor]) -> int:
+        """The tokens of a training batch that are no padding."""
+        return int(batch["attention_mask"].sum())
+
     def pass_of(
         self, model: Any, half: bool, compiled: bool = False
     ) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:

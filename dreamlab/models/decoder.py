@@ -54,6 +54,9 @@ class StartModel(Protocol):
     def collate(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """A training batch of rows with `input_ids` and the length of their `prompt`."""
 
+    def token_count(self, batch: dict[str, torch.Tensor]) -> int:
+        """The tokens of a training batch that are no padding."""
+
     def pass_of(
         self, model: Any, half: bool, compiled: bool = False
     ) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:

@@ -122,6 +122,10 @@ class EmbeddedModel:
             "copied": copied,
         }
 
+    def token_count(self, batch: dict[str, torch.Tensor]) -> int:
+        """The tokens of a training batch that are no padding."""
+        return int((batch["input_ids"] != self.tokenizer.pad_token_id).sum())
+
     def pass_of(
         self, model: Any, half: bool, compiled: bool = False
     ) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:

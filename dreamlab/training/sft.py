@@ -37,7 +37,7 @@ def supervised(job: Job, before: Trained | None = None) -> Any:
             num_items_in_batch: Any = None,
         ) -> torch.Tensor:
             # TRL's fused head would skip what lies between the encoder and the output rows.
-            self.tokens_seen += int(inputs["input_ids"].numel())
+            self.tokens_seen += job.start.token_count(inputs)
             # Several processes average gradients in the wrapper that the written-out pass skips.
             return loss(inputs) if model is adapted else job.start.loss(model, inputs)
 

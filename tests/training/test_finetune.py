@@ -109,6 +109,12 @@ def test_the_history_tells_loss_rate_seconds_and_tokens(trained):
     assert trained.examples == len(ROWS)
 
 
+def test_the_tokens_of_the_history_are_no_padding(trained, tmp_path):
+    start = load_start(EMBEDDED, FORMAT, settings(tmp_path))
+    lengths = [len(start.prompt(r["prompt"]) + start.completion(r["completion"])) for r in ROWS]
+    assert trained.history[-1]["tokens"] == 160 * sum(lengths)
+
+
 def test_a_finished_training_is_not_run_again(trained, tmp_path):
     again = finetune(
         ROWS,
