@@ -106,19 +106,21 @@ class BaseModel:
                 well_formed=False,
             )
         found = self.catalog.lookup(referral, text=question, limit=CITED_AT_MOST)
+        notes: tuple[str, ...] = (completion,)
         if referral.field or not referral.needs:
             cited = [match.service for match in found.matches]
         elif self._is_plain(referral, clue):
             cited = self._filtered(referral, clue)
         elif clue.far and clue.similarity.max(initial=0.0) < NOWHERE_NEAR:
             referral, cited = Referral(nothing_fits=True), []
+            notes += ("no row is near",)
         else:
             cited = self._leant_to(referral, clue)
         return Answer(
             Role.BASE,
             replace(referral, service_ids=tuple(service.id for service in cited)),
             nearest=tuple(m.service.id for m in found.nearest),
-            notes=(completion,),
+            notes=notes,
             version=self.version,
         )
 

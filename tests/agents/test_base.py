@@ -111,6 +111,7 @@ def test_nothing_fits_a_guess_about_what_no_row_is_near(catalog: Catalog) -> Non
         assert answer.well_formed
         assert answer.referral.nothing_fits == refused
         assert (answer.referral.service_ids == ()) == refused
+        assert ("no row is near" in answer.notes) == refused
 
 
 def test_a_guess_cites_no_row_far_behind_the_best(catalog: Catalog) -> None:
