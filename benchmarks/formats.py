@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from arms import difference, spread
 from dreamt import Dreamt, dreamt, nights_of
 from peft import LoraConfig, get_peft_model
 
@@ -36,7 +37,7 @@ from dreamlab.models.evidence import Clue
 from dreamlab.models.minilm_decoder import EmbeddedModel
 from dreamlab.records import CITED_AT_MOST, Answer, Question, Referral, Role, Score, TaskKind
 from dreamlab.settings import load_settings
-from dreamlab.training.evaluate import bootstrap_interval, score
+from dreamlab.training.evaluate import score
 from dreamlab.training.order import BATCH, batches
 
 RETRIEVED = 8
@@ -274,16 +275,12 @@ def table(path: Path, questions: Sequence[Question]) -> None:
         cells = []
         for key, ids in figures.values():
             each = np.array([[run[key][id_] for id_ in ids] for run in runs], float)
-            cells.append(
-                f"{each.mean():.3f} ({each.mean(1).min():.2f} to {each.mean(1).max():.2f})"
-            )
+            cells.append(spread(each.mean(1)))
             facets = [[run[key][id_] for id_ in ids] for run in found.get("facets", ())]
             if name == "facets" or not facets:
                 cells.append("")
                 continue
-            change = each.mean(0) - np.mean(facets, axis=0)
-            low, high = bootstrap_interval(change)
-            cells.append(f"{change.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
+            cells.append(difference(each.mean(0) - np.mean(facets, axis=0)))
         print(f"| {name} | {len(runs)} | {' | '.join(cells)} | {runs[0]['tokens']:,} |")
 
 

@@ -108,7 +108,7 @@ class Evidence:
             field: FacetPhrases({}, {k: tuple(map(_bare, v)) for k, v in frames.items()})
             for field, frames in {**bank.facts, "description": bank.explain}.items()
         }
-        self._in_words = lru_cache(IN_WORDS)(self._embedded)
+        self._in_words = lru_cache(IN_WORDS)(self._embed_one)
         self._recent: dict[str, Clue] = {}
         self._lock = threading.Lock()
         self._fields = _Phrases("fields", FACT_FIELDS, asked, embedder, cache)
@@ -140,8 +140,7 @@ class Evidence:
             [in_english(piece, language_of(question)) for piece in (question, *segments(question))]
             for question in questions
         ]
-        # Rounded, so that reading many questions at once shows in no answer.
-        vectors = np.round(self._embedder.embed([piece for one in read for piece in one]), 5)
+        vectors = self._embed([piece for one in read for piece in one])
         split = np.split(vectors, np.cumsum([len(one) for one in read])[:-1])
         return [
             self._clue(question, pieces, out)
@@ -154,25 +153,19 @@ class Evidence:
             return []
         parted = [_PROMPT.fullmatch(prompt) for prompt in prompts]
         asked = [p["question"] if p else text for p, text in zip(parted, prompts, strict=True)]
-        said = [_SAID_NEED.findall(p["evidence"]) if p else [] for p in parted]
-        read = [in_english(question, language_of(question)) for question in asked]
-        far = [p is not None and p["distance"] == DISTANCES[0] for p in parted]
-        vectors = np.round(self._embedder.embed(read), 5)
+        vectors = self._embed([in_english(q, language_of(q)) for q in asked])
         return [
-            (
-                question,
-                Clue(
-                    prompt,
-                    vector,
-                    self._rows @ vector,
-                    frozenset(filter(None, map(self._need, tokens))),
-                    away,
-                ),
-            )
-            for question, prompt, vector, tokens, away in zip(
-                asked, prompts, vectors, said, far, strict=True
-            )
+            (question, self._clue_of(prompt, part, vector))
+            for question, prompt, part, vector in zip(asked, prompts, parted, vectors, strict=True)
         ]
+
+    def _clue_of(self, prompt: str, parted: re.Match[str] | None, vector: np.ndarray) -> Clue:
+        similarity = self._rows @ vector
+        if parted is None:
+            return Clue(prompt, vector, similarity)
+        said = filter(None, map(self._need, _SAID_NEED.findall(parted["evidence"])))
+        far = parted["distance"] == DISTANCES[0]
+        return Clue(prompt, vector, similarity, frozenset(said), far)
 
     def plainness(self, referral: Referral, clue: Clue) -> float:
         """How plainly a question asks for what a referral says, and for no more: the cosine between
@@ -186,8 +179,13 @@ class Evidence:
         text += f" in {referral.place}" if referral.place else ""
         return float(clue.vector @ self._in_words(text))
 
-    def _embedded(self, text: str) -> np.ndarray:
-        return np.round(self._embedder.embed([text])[0], 5)
+    def _embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors [texts, d], rounded, so that reading many at once shows in no answer."""
+        return np.round(self._embedder.embed(texts), 5)
+
+    def _embed_one(self, text: str) -> np.ndarray:
+        vector: np.ndarray = self._embed([text])[0]
+        return vector
 
     def _need(self, token: str) -> str:
         kind, value = self._format.parts.get(token, ("", ""))
@@ -249,7 +247,7 @@ class Evidence:
         name = {*words(service.name), *words(service.organization)}
         rest = " ".join(word for word in words(question) if word not in name)
         read = in_english(rest, language_of(question))
-        found = self._fields.similarities(np.round(self._embedder.embed([read])[0], 5), f" {rest} ")
+        found = self._fields.similarities(self._embed_one(read), f" {rest} ")
         best = np.argsort(-found.nearest, kind="stable")[:FIELDS]
         return "named " + "".join(self._format.encode(Referral(field=FACT_FIELDS[i])) for i in best)
 
