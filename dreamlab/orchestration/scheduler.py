@@ -29,6 +29,9 @@ from dreamlab.settings import Settings
 SERVING = "serving"
 """The service that a process is which serves the deployments."""
 
+CONNECT_SECONDS = 5
+"""Longest wait for a connection to the server; Prefect tries six times."""
+
 TEND_SECONDS = 20.0
 """How often a serving process looks for runs that were killed."""
 
@@ -162,6 +165,9 @@ def run_url(api: str, run_id: str) -> str:
 def api(settings: Settings) -> Iterator[Any]:
     """Prefect's client of the API to talk to; its failures come out in one line.
 
+    It waits a minute, Prefect's default, on a server that is there but busy: one on SQLite answers
+    503 while its database is locked.
+
     Raises:
         SchedulerError: no API is there, it cannot be reached, or it refuses.
     """
@@ -171,12 +177,13 @@ def api(settings: Settings) -> Iterator[Any]:
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
+    patience = {"timeout": httpx.Timeout(60, connect=CONNECT_SECONDS)}
     try:
         with (
-            temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 1}),
-            get_client(sync_client=True) as client,
+            temporary_settings({PREFECT_API_URL: url}),
+            get_client(sync_client=True, httpx_settings=patience) as client,
         ):
             yield client
     except ObjectNotFound:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dreamlab.errors import SchedulerError, UnderWay
+from dreamlab.errors import UnderWay
 from dreamlab.integration import DreamScheduler, init_dream_lab
 from dreamlab.orchestration import sessions
 from tests.operating.conftest import Operated, wait_for
@@ -17,15 +17,7 @@ def hosted(operated: Operated) -> Iterator[DreamScheduler]:
     _, scheduler = init_dream_lab()
     yield scheduler
     scheduler.close()
-
-    def restored() -> bool:
-        try:  # a busy server's database is locked for a while
-            sessions.set_schedule(operated.lab.settings, active=True)
-        except SchedulerError:
-            return False
-        return True
-
-    wait_for(restored, 60)
+    sessions.set_schedule(operated.lab.settings, active=True)
 
 
 def paused(operated: Operated) -> set[bool]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -78,6 +80,32 @@ def test_an_unreachable_server_is_not_taken_for_an_absent_one(
         pytest.raises(SchedulerError, match=r"cannot be reached.*PREFECT_API_URL"),
     ):
         scheduler.trigger("dream-session", settings=settings)
+
+
+def test_a_server_whose_database_is_locked_for_a_while_is_waited_for(settings: Settings) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    answers = [(503, b'{"exception_message":"Service Unavailable"}')] * 3 + [(200, b'"hello"')]
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.pop(0)
+            self.send_response(status)
+            self.send_header("Retry-After", "0")
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        try:
+            with temporary_settings({PREFECT_API_URL: url}), scheduler.api(settings) as client:
+                assert client.hello().json() == "hello"
+        finally:
+            server.shutdown()
+    assert answers == []
 
 
 def test_an_unknown_deployment_names_the_known_ones(settings: Settings) -> None:
