@@ -1,11 +1,12 @@
 """What versions that nights registered are worth by the code of today, beside what they were then.
 
-    python benchmarks/rescore.py runs/aimed-0 runs/aimed-1 runs/aimed-2
+    python benchmarks/rescore.py [--no-projection] runs/aimed-0 runs/aimed-1 runs/aimed-2
 
 Each folder is one that `dreamlab nights` lived in; nothing in it is changed. Prints Markdown for
 both halves of the benchmark: the last version of each course then and today, as means over the
 courses, by how much it changed, and what today's is ahead of dense retrieval, both question by
-question with 95 % bootstrap intervals (2,000 resamples of the questions).
+question with 95 % bootstrap intervals (2,000 resamples of the questions). `--no-projection` leaves
+out what the versions learnt of retrieval.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folders", type=Path, nargs="+", help="where nights were lived")
-    folders = parser.parse_args().folders
+    parser.add_argument("--no-projection", action="store_true", help="leave retrieval unlearnt")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as empty:
         lab = Lab(load_settings(home=empty))
-        then, now, dense = zip(*(rescored(folder, lab) for folder in folders), strict=True)
+        found = (rescored(folder, lab, not given.no_projection) for folder in given.folders)
+        then, now, dense = zip(*found, strict=True)
     print("| half | figure | then | today | today - then | dense | today - dense |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for half in ("decide", "report"):
@@ -66,13 +69,16 @@ def main() -> None:
             )
 
 
-def rescored(folder: Path, lab: Lab) -> tuple[Evaluation, Evaluation, Evaluation]:
+def rescored(
+    folder: Path, lab: Lab, projected: bool = True
+) -> tuple[Evaluation, Evaluation, Evaluation]:
     """Of a course's last version the evaluation kept then and one of today, made in another lab,
-    and dense retrieval's."""
+    and dense retrieval's; `projected`: with what the version learnt of retrieval."""
     course = from_json(Course, (folder / COURSE).read_bytes())
     lived = Lab(load_settings(home=folder))
     key = lived.registry.version(int(course.nights[-1].version)).key
     base = lab.base_from(folder / "training" / key / learning.ADAPTER, key)
+    base.projection = base.projection if projected else None
     today = evaluate(learning.BASE, base.propose, lab.benchmark.questions, lab.catalog, key)
     return (
         learning.kept_evaluation(lived, learning.BASE, key),

@@ -9,8 +9,8 @@ from pathlib import Path
 from dreamlab.errors import StorageError
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write `text` to `path` through a synced temporary file beside it and a rename.
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write text, as UTF-8, or bytes to `path` by a synced temporary file beside it and a rename.
 
     Raises:
         StorageError: the folder cannot be made or written, or the disk is full.
@@ -19,8 +19,8 @@ def write_atomic(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, path)

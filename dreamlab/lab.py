@@ -226,12 +226,14 @@ class Lab:
 
         with self.parts:
             decoder = load_decoder(self.settings.base_model, adapter, self.format, self.settings)
-            return self._based(decoder, version)
+            return self._based(decoder, version, adapter)
 
-    def _based(self, decoder: Decoder, version: str) -> BaseModel:
+    def _based(self, decoder: Decoder, version: str, adapter: Path | None) -> BaseModel:
         from dreamlab.agents.base import BaseModel
+        from dreamlab.models.projection import load_projection
 
-        return BaseModel(decoder, self.format, self.catalog, version, self.evidence)
+        projection = load_projection(adapter, self.embedder)
+        return BaseModel(decoder, self.format, self.catalog, version, self.evidence, projection)
 
     @cached_property
     def reward(self) -> Checked:
@@ -265,7 +267,8 @@ class Lab:
             return self._bases(number)
 
     def _load_base(self, version: str) -> BaseModel:
-        return self._based(self._decoders(version, self.format), version)
+        adapter = self.adapter(int(version))
+        return self._based(self._decoders(version, self.format), version, adapter)
 
     def _load_decoder(self, version: str, format: CompletionFormat) -> Decoder:
         from dreamlab.models.decoder import load_decoder

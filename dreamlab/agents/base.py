@@ -7,15 +7,18 @@ is loaded here: the decoder is handed in.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
+
+import numpy as np
 
 from dreamlab.directory.catalog import Catalog
 from dreamlab.directory.ranking import first_of_each, rank
 from dreamlab.errors import ModelError
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.evidence import Clue
+from dreamlab.models.projection import Projection
 from dreamlab.records import CITED_AT_MOST, Answer, Referral, Role, Service
 
 FOR_NEED, FOR_GROUP, AT_PLACE = 0.08, 0.05, 0.1
@@ -27,6 +30,14 @@ CLOSE = 0.15
 PLAIN, PLAIN_AND_SAID = 0.7, 0.55
 """Plainness (`Evidence.plainness`) from which only rows that fit are cited, and from which they are
 where the question says its needs in words of the bank."""
+
+LEARNT, VAGUE, CLEAR = 0.6, 0.2, 0.5
+"""Weight of the learnt likeness of rows beside that of the encoder, and the plainness from which it
+begins to count and counts in full: the plainer a question, the more it is like the dreams."""
+
+NEARER = 0.05
+"""By how much, in cosine, a row must be nearer to a question about a fact than the service that it
+seems to name, to be cited after that: names stand in other questions too."""
 
 NOWHERE_NEAR = 0.24
 """Cosine of the nearest row below which nothing fits a question that lies far outside besides."""
@@ -41,6 +52,8 @@ class Completing(Protocol):
 
 class Reading(Protocol):
     """Evidence on questions; see `models/evidence.py`."""
+
+    rows: np.ndarray
 
     def read(self, questions: Sequence[str]) -> list[Clue]:
         """The evidence on each question."""
@@ -59,13 +72,16 @@ class BaseModel:
         catalog: Catalog,
         version: str,
         evidence: Reading,
+        projection: Projection | None = None,
     ) -> None:
-        """The parts of a base model; without a decoder it executes completions and makes none."""
+        """The parts of a base model; without a decoder it executes completions and makes none, and
+        without a projection rows are as like a question as the encoder finds them."""
         self.decoder = decoder
         self.format = completion_format
         self.catalog = catalog
         self.version = version
         self.evidence = evidence
+        self.projection = projection
 
     def propose(self, questions: Sequence[str]) -> list[Answer]:
         """One answer each: the referral completed, with the services the directory finds for it.
@@ -109,13 +125,17 @@ class BaseModel:
         notes: tuple[str, ...] = (completion,)
         if referral.field or not referral.needs:
             cited = [match.service for match in found.matches]
-        elif self._is_plain(referral, clue):
-            cited = self._filtered(referral, clue)
-        elif clue.far and clue.similarity.max(initial=0.0) < NOWHERE_NEAR:
-            referral, cited = Referral(nothing_fits=True), []
-            notes += ("no row is near",)
+            cited = self._and_nearer(cited, clue) if referral.field else cited
         else:
-            cited = self._leant_to(referral, clue)
+            plainness = self.evidence.plainness(referral, clue)
+            said = clue.said.issuperset(referral.needs)
+            if plainness >= (PLAIN_AND_SAID if said else PLAIN):
+                cited = self._filtered(referral, self._worth(referral, clue, plainness))
+            elif clue.far and clue.similarity.max(initial=0.0) < NOWHERE_NEAR:
+                referral, cited = Referral(nothing_fits=True), []
+                notes += ("no row is near",)
+            else:
+                cited = self._leant_to(self._worth(referral, clue, plainness))
         return Answer(
             Role.BASE,
             replace(referral, service_ids=tuple(service.id for service in cited)),
@@ -124,31 +144,41 @@ class BaseModel:
             version=self.version,
         )
 
-    def _is_plain(self, referral: Referral, clue: Clue) -> bool:
-        said = clue.said.issuperset(referral.needs)
-        return self.evidence.plainness(referral, clue) >= (PLAIN_AND_SAID if said else PLAIN)
+    def _and_nearer(self, named: list[Service], clue: Clue) -> list[Service]:
+        """The services named, and after them the nearest row if it is nearer than the first."""
+        if not named:
+            return []
+        nearest = self.catalog.services[int(clue.similarity.argmax())]
+        first = clue.similarity[self.catalog.services.index(named[0])]
+        ahead = clue.similarity.max() > first + NEARER and nearest not in named
+        return [*named, nearest][:CITED_AT_MOST] if ahead else named
 
-    def _filtered(self, referral: Referral, clue: Clue) -> list[Service]:
+    def _filtered(self, referral: Referral, worth: Mapping[Service, float]) -> list[Service]:
         """The rows that fit the facets, the likest first; every need is among them."""
-        worth = self._worth(referral, clue)
         matches = rank(self.catalog.matching(referral), referral, worth.__getitem__)
         matches.sort(key=lambda m: -worth[m.service])
         return [m.service for m in first_of_each(matches, referral.needs, CITED_AT_MOST)]
 
-    def _leant_to(self, referral: Referral, clue: Clue) -> list[Service]:
+    def _leant_to(self, worth: Mapping[Service, float]) -> list[Service]:
         """The likest of all rows, those that fit the facets before others; none far behind.
 
         The question says more than these facets: they are a guess, and a wrong one must not hide
         the right row.
         """
-        worth = self._worth(referral, clue)
         first = sorted(self.catalog.services, key=lambda s: -worth[s])[:CITED_AT_MOST]
         return [s for s in first if worth[s] >= worth[first[0]] - CLOSE]
 
-    def _worth(self, referral: Referral, clue: Clue) -> dict[Service, float]:
+    def _worth(self, referral: Referral, clue: Clue, plainness: float) -> dict[Service, float]:
         """What each row is worth: its likeness to the question and how it fits the facets."""
-        likeness = zip(self.catalog.services, clue.similarity.tolist(), strict=True)
+        likeness = zip(self.catalog.services, self._likeness(clue, plainness), strict=True)
         return {service: cosine + _fit(service, referral) for service, cosine in likeness}
+
+    def _likeness(self, clue: Clue, plainness: float) -> list[float]:
+        if self.projection is None or plainness <= VAGUE:
+            return clue.similarity.tolist()
+        learnt = self.evidence.rows @ self.projection(clue.vector)
+        share = LEARNT * min((plainness - VAGUE) / (CLEAR - VAGUE), 1)
+        return ((1 - share) * clue.similarity + share * learnt).tolist()
 
 
 def _fit(service: Service, referral: Referral) -> float:

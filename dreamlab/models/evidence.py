@@ -96,7 +96,8 @@ class Evidence:
         self._catalog = catalog
         self._embedder = embedder
         self._format = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
-        self._rows = cached_vectors("rows", [s.text for s in catalog.services], embedder, cache)
+        self.rows = cached_vectors("rows", [s.text for s in catalog.services], embedder, cache)
+        """Unit vectors of the directory's services, [rows, d]."""
         served = np.array([[n in s.needs for n in catalog.needs] for s in catalog.services], float)
         self._served = served / np.sqrt(np.maximum(served.sum(axis=1, keepdims=True), 1))
         self._needs = _Phrases("needs", catalog.needs, bank.needs, embedder, cache)
@@ -160,7 +161,7 @@ class Evidence:
         ]
 
     def _clue_of(self, prompt: str, parted: re.Match[str] | None, vector: np.ndarray) -> Clue:
-        similarity = self._rows @ vector
+        similarity = self.rows @ vector
         if parted is None:
             return Clue(prompt, vector, similarity)
         said = filter(None, map(self._need, _SAID_NEED.findall(parted["evidence"])))
@@ -194,7 +195,7 @@ class Evidence:
     def _clue(self, question: str, pieces: np.ndarray, hide: Collection[str]) -> Clue:
         """The evidence on a question, from the vectors of it and of its segments."""
         vector = pieces[0]
-        cosines = self._rows @ vector
+        cosines = self.rows @ vector
         said = f" {' '.join(words(question))} "
         need = self._needs.similarities(vector, said, "need" in hide)
         groups = [self._groups.similarities(piece, said, "group" in hide) for piece in pieces]

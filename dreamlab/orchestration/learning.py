@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
+from dreamlab.models.projection import FILE as PROJECTION
 from dreamlab.orchestration.dreaming import free_key, window_of
 from dreamlab.orchestration.report import picture, score_table, training_markdown
 from dreamlab.records import (
@@ -209,7 +210,8 @@ def _go_on() -> None:
 
 
 def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
-    """Train the adapter of this training, from its last checkpoint if it was interrupted.
+    """Train the adapter of this training, from its last checkpoint if it was interrupted, and the
+    projection that retrieves rows with it.
 
     Args:
         lab: the lab that learns.
@@ -245,6 +247,43 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         lab.registry.log(
             run, metrics={f"train/{k}": v for k, v in point.items() if k != "step"}, step=step
         )
+    if not (folder / ADAPTER / PROJECTION).is_file():
+        guard()
+        lab.registry.log(run, metrics={"train/retrieval_loss": _learn_to_retrieve(lab, training)})
+
+
+def _learn_to_retrieve(lab: Lab, training: Training) -> float:
+    """Train the projection of this training on the questions of its dataset and the rows that fit
+    what they ask for; returns its loss."""
+    import numpy as np
+
+    from dreamlab.models.compute import thread_count
+    from dreamlab.models.projection import load_projection
+    from dreamlab.training.retrieval import learn_projection
+
+    @cache
+    def fitting(completion: str) -> np.ndarray:
+        wanted = lab.format.decode(completion)
+        asks = wanted and wanted.needs and not wanted.field
+        found = set(lab.catalog.matching(wanted)) if wanted and asks else set()
+        return np.array([service in found for service in lab.catalog.services])
+
+    lab.progress("learning to retrieve", 0, 1)
+    folder = _folder(lab, training.key)
+    lines = _dataset_rows(folder)
+    clues = [clue for _, clue in lab.evidence.reread([line["prompt"] for line in lines])]
+    learnt, loss = learn_projection(
+        np.array([clue.vector for clue in clues]),
+        lab.evidence.rows,
+        np.array([fitting(line["completion"]) for line in lines]),
+        lab.embedder.name,
+        start=load_projection(_start(lab, training), lab.embedder),
+        seed=training.seed,
+        threads=thread_count(lab.settings),
+    )
+    learnt.save(folder / ADAPTER)
+    lab.progress("learning to retrieve", 1, 1)
+    return loss
 
 
 def strategy_of(lab: Lab) -> str:

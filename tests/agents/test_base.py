@@ -1,9 +1,12 @@
 from collections.abc import Sequence
 
+import numpy as np
+
 from dreamlab.agents.base import BaseModel, Completing
 from dreamlab.directory.catalog import Catalog
 from dreamlab.models.completion import CompletionFormat
 from dreamlab.models.evidence import Clue
+from dreamlab.models.projection import Projection
 from dreamlab.records import Referral, Role
 from tests.agents.conftest import WordEmbedder
 
@@ -43,9 +46,11 @@ class Marking:
         return self.plain
 
 
-def base_with(decoder: Completing, catalog: Catalog, evidence: Marking) -> BaseModel:
+def base_with(
+    decoder: Completing, catalog: Catalog, evidence: Marking, projection: Projection | None = None
+) -> BaseModel:
     form = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
-    return BaseModel(decoder, form, catalog, "3", evidence)
+    return BaseModel(decoder, form, catalog, "3", evidence, projection)
 
 
 def base_saying(
@@ -122,6 +127,31 @@ def test_a_guess_cites_no_row_far_behind_the_best(catalog: Catalog) -> None:
 def test_a_fact_completion_finds_the_named_service(catalog: Catalog) -> None:
     (answer,) = base_saying("<ask:phone>", catalog).propose(["call Harbor House please"])
     assert (answer.referral.field, answer.referral.service_ids) == ("phone", ("s1",))
+
+
+def test_the_nearest_row_is_cited_too_where_a_name_seems_to_stand_in_another_question(
+    catalog: Catalog,
+) -> None:
+    question = "who at Harbor House has groceries in food boxes and a hot lunch every weekday"
+    (answer,) = base_saying("<ask:phone>", catalog).propose([question])
+    assert answer.referral.service_ids[0] == "s1"
+    assert set(answer.referral.service_ids[1:]) <= {"s3", "s4"}
+    assert len(answer.referral.service_ids) == 2
+
+
+def test_what_was_learnt_of_retrieval_counts_where_a_question_is_plain(catalog: Catalog) -> None:
+    question = "xylophones"
+    (vector,) = WordEmbedder().embed([question])
+    (lunch,) = (s for s in catalog.services if s.id == "s4")
+    (row,) = WordEmbedder().embed([lunch.text])
+    learnt = Projection(3 * np.outer(vector, row), "words")
+    for plain, led in ((0.1, False), (0.2, False), (0.5, True), (0.65, True)):
+        evidence = Marking(catalog, (), plain)
+        decoder = Saying("<need:housing>")
+        (before,) = base_with(decoder, catalog, evidence).propose([question])
+        (after,) = base_with(decoder, catalog, evidence, learnt).propose([question])
+        assert (after.referral.service_ids[0] == "s4") == led
+        assert (after.referral.service_ids == before.referral.service_ids) != led
 
 
 def test_a_malformed_completion_cites_nothing(catalog: Catalog) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dreamlab.lab import Lab
 from dreamlab.models.decoder import read_card
+from dreamlab.models.projection import load_projection
 from dreamlab.orchestration import forgetting, learning, tasks
 from dreamlab.records import Training, TrainingReport, Verdict
 from flows.dream_session import dream_session
@@ -40,6 +41,15 @@ def test_a_challenger_that_ties_is_trained_on_until_its_line_passes_and_a_worse_
     folder = lab.settings.training_data_path
     cards = [read_card(folder / key / learning.ADAPTER) for key in (first.key, second.key)]
     assert cards[1]["parent"] == cards[0]["plan"]
+    learnt = [
+        load_projection(folder / t.key / learning.ADAPTER, lab.embedder) for t in (first, second)
+    ]
+    assert all(projection is not None and projection.moves.any() for projection in learnt)
+    path = folder / second.key / learning.ADAPTER / learning.PROJECTION
+    saved = path.read_bytes()
+    path.unlink()
+    learning.train(lab, second)  # as if killed before it was written: the adapter stays
+    assert path.read_bytes() == saved
     third, _ = live(lab, 2, TIED)
     assert third.start == ""  # what was worse is not trained on
     assert third.new > second.new
