@@ -78,7 +78,8 @@ class Clue:
 class Evidence:
     """Suggests facets for questions, by directory, phrase bank and encoder.
 
-    With the book closed a prompt is the question alone.
+    With the book closed a prompt is the question alone. `rows` are the unit vectors of the
+    directory's services, [rows, d].
 
     The vectors of rows and phrases are kept in the folder `cache`, by content, and the latest clues
     in memory: every version is asked the same benchmark. Safe to call from several threads.
@@ -97,7 +98,6 @@ class Evidence:
         self._embedder = embedder
         self._format = CompletionFormat(catalog.needs, catalog.groups, catalog.places)
         self.rows = cached_vectors("rows", [s.text for s in catalog.services], embedder, cache)
-        """Unit vectors of the directory's services, [rows, d]."""
         served = np.array([[n in s.needs for n in catalog.needs] for s in catalog.services], float)
         self._served = served / np.sqrt(np.maximum(served.sum(axis=1, keepdims=True), 1))
         self._needs = _Phrases("needs", catalog.needs, bank.needs, embedder, cache)

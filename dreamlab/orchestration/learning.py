@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from dreamlab.errors import RegistryError, StorageError, TrainingError
 from dreamlab.files import write_atomic
 from dreamlab.lab import Lab
-from dreamlab.models.projection import FILE as PROJECTION
 from dreamlab.orchestration.dreaming import free_key, window_of
 from dreamlab.orchestration.report import picture, score_table, training_markdown
 from dreamlab.records import (
@@ -221,6 +220,7 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
     Raises:
         TrainingError: the training cannot run; what it had is kept.
     """
+    from dreamlab.models.projection import FILE
     from dreamlab.training.finetune import finetune
 
     def progress(done: int, total: int) -> None:
@@ -247,7 +247,7 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         lab.registry.log(
             run, metrics={f"train/{k}": v for k, v in point.items() if k != "step"}, step=step
         )
-    if not (folder / ADAPTER / PROJECTION).is_file():
+    if not (folder / ADAPTER / FILE).is_file():
         guard()
         lab.registry.log(run, metrics={"train/retrieval_loss": _learn_to_retrieve(lab, training)})
 
@@ -264,8 +264,7 @@ def _learn_to_retrieve(lab: Lab, training: Training) -> float:
     @cache
     def fitting(completion: str) -> np.ndarray:
         wanted = lab.format.decode(completion)
-        asks = wanted and wanted.needs and not wanted.field
-        found = set(lab.catalog.matching(wanted)) if wanted and asks else set()
+        found = set(lab.catalog.matching(wanted)) if wanted and wanted.needs else set()
         return np.array([service in found for service in lab.catalog.services])
 
     lab.progress("learning to retrieve", 0, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dreamlab.lab import Lab
 from dreamlab.models.decoder import read_card
-from dreamlab.models.projection import load_projection
+from dreamlab.models.projection import FILE, load_projection
 from dreamlab.orchestration import forgetting, learning, tasks
 from dreamlab.records import Training, TrainingReport, Verdict
 from flows.dream_session import dream_session
@@ -45,7 +45,7 @@ def test_a_challenger_that_ties_is_trained_on_until_its_line_passes_and_a_worse_
         load_projection(folder / t.key / learning.ADAPTER, lab.embedder) for t in (first, second)
     ]
     assert all(projection is not None and projection.moves.any() for projection in learnt)
-    path = folder / second.key / learning.ADAPTER / learning.PROJECTION
+    path = folder / second.key / learning.ADAPTER / FILE
     saved = path.read_bytes()
     path.unlink()
     learning.train(lab, second)  # as if killed before it was written: the adapter stays
