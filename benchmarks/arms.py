@@ -178,12 +178,14 @@ def against_others(courses: dict[str, dict[int, Course]], questions: Sequence[Qu
     """Base model against dense retrieval and the team; the team with it against without."""
     heads = ["natural, success", "seeds", "dense", "base", "team alone", "team with the base"]
     heads += ["base - dense", "base / team", "team with - without", "p, each seed"]
+    heads += ["natural F1, team with - without"]
     rows = []
     for arm, seeds in courses.items():
         done = {s: c for s, c in seeds.items() if c.dense_right}
         if not done:
             continue
         kept = mask(questions, "natural", answered=True)
+        every = mask(questions, "natural")
         last = {s: c.nights[-1] for s, c in done.items()}
         base = np.mean([bits(n)[kept] for n in last.values()], axis=0)
         dense = np.mean([bits(c.dense_right)[kept] for c in done.values()], axis=0)
@@ -193,6 +195,11 @@ def against_others(courses: dict[str, dict[int, Course]], questions: Sequence[Qu
         for s, c in done.items():
             changed = bits(c.team_right[last[s].version])[kept] - bits(c.team_right[""])[kept]
             tests.append(f"{mcnemar(int((changed > 0).sum()), int((changed < 0).sum())):.2g}")
+        f1 = [
+            np.subtract(c.team_f1[last[s].version], c.team_f1[""])[every] / 100
+            for s, c in done.items()
+            if c.team_f1
+        ]
         rows.append(
             [
                 arm,
@@ -202,6 +209,7 @@ def against_others(courses: dict[str, dict[int, Course]], questions: Sequence[Qu
                 f"{base.mean() / ours.mean():.0%}",
                 difference(ours - alone),
                 ", ".join(tests),
+                difference(np.mean(f1, axis=0)) if len(f1) == len(done) else "-",
             ]
         )
     return "\n".join(

@@ -78,7 +78,8 @@ class Course:
 
     `before` holds the untouched model's figures, `team` those of the team without a base model
     (``), with the untouched one (`1`) and with the last night's version, `dense` plain retrieval's;
-    `team_right` and `dense_right` say which questions they had right, as in `Lived`.
+    `team_right` and `dense_right` say which questions they had right and `team_f1` with which F1,
+    as in `Lived`.
     """
 
     arm: str
@@ -92,6 +93,7 @@ class Course:
     team: dict[str, dict[str, float]] = field(default_factory=dict)
     team_right: dict[str, str] = field(default_factory=dict)
     dense_right: str = ""
+    team_f1: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def folder_of(settings: Settings, arm: str, seed: int) -> Path:
@@ -213,7 +215,7 @@ def _lived(lab: Lab, dreams: NightReport, training: TrainingReport, seconds: flo
         training_seconds=round(max(0.0, seconds - dreams.seconds), 1),
         scores=_figures(found),
         right=_right(found),
-        f1=tuple(round(100 * s.f1) for s in _ordered(found)),
+        f1=_f1(found),
     )
 
 
@@ -239,6 +241,7 @@ def _with_others(lab: Lab, course: Course) -> Course:
         dense_right=_right(dense),
         team={number: _figures(found) for number, found in teams.items()},
         team_right={number: _right(found) for number, found in teams.items()},
+        team_f1={number: _f1(found) for number, found in teams.items()},
     )
 
 
@@ -256,6 +259,10 @@ def _ordered(found: Evaluation) -> Sequence[Score]:
 
 def _right(found: Evaluation) -> str:
     return "".join("01"[s.right] for s in _ordered(found))
+
+
+def _f1(found: Evaluation) -> tuple[int, ...]:
+    return tuple(round(100 * s.f1) for s in _ordered(found))
 
 
 def table(course: Course) -> list[list[str]]:
