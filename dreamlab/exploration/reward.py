@@ -1,7 +1,8 @@
 """What a completion is worth: the benchmark's own score of the answer that it means.
 
 The reward of training on what the base model writes itself. The directory executes a completion
-exactly as it does when the base model answers. Nothing is trained here.
+as it does when the base model answers, but for what a version has learnt of retrieval. Nothing is
+trained here.
 """
 
 from __future__ import annotations
