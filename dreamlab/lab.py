@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dreamlab.models.decoder import Decoder
     from dreamlab.models.embedding import Embedder
     from dreamlab.models.evidence import Evidence
+    from dreamlab.models.projection import Projection
     from dreamlab.privacy.masking import Masker
     from dreamlab.training.benchmark import Benchmark
     from dreamlab.training.registry import Registry
@@ -89,7 +90,7 @@ class Lab:
         self.arm = arm or Arm()
         self.now = clock
         self.progress: Progress = _silent
-        self._decoders = lru_cache(maxsize=2)(self._load_decoder)
+        self._learnt = lru_cache(maxsize=2)(self._load_version)
         self._bases = lru_cache(maxsize=2)(self._load_base)
         self.parts = threading.RLock()
 
@@ -222,17 +223,12 @@ class Lab:
 
     def base_from(self, adapter: Path | None, version: str) -> BaseModel:
         """The base model with an adapter (None: as it was before any training)."""
-        from dreamlab.models.decoder import load_decoder
-
         with self.parts:
-            decoder = load_decoder(self.settings.base_model, adapter, self.format, self.settings)
-            return self._based(decoder, version, adapter)
+            return self._based(version, *self._load_learnt(adapter, self.format))
 
-    def _based(self, decoder: Decoder, version: str, adapter: Path | None) -> BaseModel:
+    def _based(self, version: str, decoder: Decoder, projection: Projection | None) -> BaseModel:
         from dreamlab.agents.base import BaseModel
-        from dreamlab.models.projection import load_projection
 
-        projection = load_projection(adapter, self.embedder)
         return BaseModel(decoder, self.format, self.catalog, version, self.evidence, projection)
 
     @cached_property
@@ -267,14 +263,22 @@ class Lab:
             return self._bases(number)
 
     def _load_base(self, version: str) -> BaseModel:
-        adapter = self.adapter(int(version))
-        return self._based(self._decoders(version, self.format), version, adapter)
+        return self._based(version, *self._learnt(version, self.format))
 
-    def _load_decoder(self, version: str, format: CompletionFormat) -> Decoder:
+    def _load_version(
+        self, version: str, format: CompletionFormat
+    ) -> tuple[Decoder, Projection | None]:
+        return self._load_learnt(self.adapter(int(version)), format)
+
+    def _load_learnt(
+        self, adapter: Path | None, format: CompletionFormat
+    ) -> tuple[Decoder, Projection | None]:
+        """What a training has left in an adapter's folder."""
         from dreamlab.models.decoder import load_decoder
+        from dreamlab.models.projection import load_projection
 
-        adapter = self.adapter(int(version))
-        return load_decoder(self.settings.base_model, adapter, format, self.settings)
+        decoder = load_decoder(self.settings.base_model, adapter, format, self.settings)
+        return decoder, load_projection(adapter, self.embedder)
 
     def adapter(self, number: int) -> Path | None:
         """The adapter folder of a registered version; None for the untouched one.

@@ -129,13 +129,13 @@ class BaseModel:
         else:
             plainness = self.evidence.plainness(referral, clue)
             said = clue.said.issuperset(referral.needs)
-            if plainness >= (PLAIN_AND_SAID if said else PLAIN):
-                cited = self._filtered(referral, self._worth(referral, clue, plainness))
-            elif clue.far and clue.similarity.max(initial=0.0) < NOWHERE_NEAR:
+            plain = plainness >= (PLAIN_AND_SAID if said else PLAIN)
+            if not plain and clue.far and clue.similarity.max(initial=0.0) < NOWHERE_NEAR:
                 referral, cited = Referral(nothing_fits=True), []
                 notes += ("no row is near",)
             else:
-                cited = self._leant_to(self._worth(referral, clue, plainness))
+                worth = self._worth(referral, clue, plainness)
+                cited = self._filtered(referral, worth) if plain else self._leant_to(worth)
         return Answer(
             Role.BASE,
             replace(referral, service_ids=tuple(service.id for service in cited)),

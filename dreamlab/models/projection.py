@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamlab.errors import ModelError
+from dreamlab.files import write_atomic
 from dreamlab.models.vectors import Embedding
 
 FILE = "projection.safetensors"
@@ -39,8 +40,6 @@ class Projection:
     def save(self, folder: Path) -> None:
         """Write it into an adapter's folder, in safetensors and whole or not at all."""
         from safetensors.numpy import save
-
-        from dreamlab.files import write_atomic
 
         content = save({_NAME: self.moves.astype(np.float32)}, {_EMBEDDER: self.embedder})
         write_atomic(folder / FILE, content)

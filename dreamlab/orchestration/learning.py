@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from dreamlab.agents.team import Team
     from dreamlab.models.evidence import Clue
+    from dreamlab.models.projection import Projection
 
 TRAINING, VERDICT, REPORT, ADAPTER = "training.json", "verdict.json", "report.json", "adapter"
 UNTOUCHED = "untouched"
@@ -228,14 +229,15 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         guard()
 
     folder = _folder(lab, training.key)
+    rows, start = _dataset_rows(folder), _start(lab, training)
     with _watched(lab, training):
         trained = finetune(
-            _dataset_rows(folder),
+            rows,
             base_model=lab.settings.base_model,
             format=lab.format,
             settings=lab.settings,
             folder=folder / ADAPTER,
-            parent=_start(lab, training),
+            parent=start,
             seed=training.seed,
             strategy=strategy_of(lab),
             reward=lab.reward,
@@ -249,12 +251,16 @@ def train(lab: Lab, training: Training, guard: Guard = _go_on) -> None:
         )
     if not (folder / ADAPTER / FILE).is_file():
         guard()
-        lab.registry.log(run, metrics={"train/retrieval_loss": _learn_to_retrieve(lab, training)})
+        projection, loss = _learn_to_retrieve(lab, rows, start, training.seed)
+        projection.save(folder / ADAPTER)
+        lab.registry.log(run, metrics={"train/retrieval_loss": loss})
 
 
-def _learn_to_retrieve(lab: Lab, training: Training) -> float:
-    """Train the projection of this training on the questions of its dataset and the rows that fit
-    what they ask for; returns its loss."""
+def _learn_to_retrieve(
+    lab: Lab, lines: Sequence[Mapping[str, str]], start: Path | None, seed: int
+) -> tuple[Projection, float]:
+    """The projection that goes on from that of the adapter `start`, learnt from the questions of a
+    dataset and the rows that fit what they ask for, and its loss."""
     import numpy as np
 
     from dreamlab.models.compute import thread_count
@@ -268,21 +274,18 @@ def _learn_to_retrieve(lab: Lab, training: Training) -> float:
         return np.array([service in found for service in lab.catalog.services])
 
     lab.progress("learning to retrieve", 0, 1)
-    folder = _folder(lab, training.key)
-    lines = _dataset_rows(folder)
     clues = [clue for _, clue in lab.evidence.reread([line["prompt"] for line in lines])]
-    learnt, loss = learn_projection(
+    learnt = learn_projection(
         np.array([clue.vector for clue in clues]),
         lab.evidence.rows,
         np.array([fitting(line["completion"]) for line in lines]),
         lab.embedder.name,
-        start=load_projection(_start(lab, training), lab.embedder),
-        seed=training.seed,
+        start=load_projection(start, lab.embedder),
+        seed=seed,
         threads=thread_count(lab.settings),
     )
-    learnt.save(folder / ADAPTER)
     lab.progress("learning to retrieve", 1, 1)
-    return loss
+    return learnt
 
 
 def strategy_of(lab: Lab) -> str:

@@ -142,8 +142,7 @@ def test_the_nearest_row_is_cited_too_where_a_name_seems_to_stand_in_another_que
 def test_what_was_learnt_of_retrieval_counts_where_a_question_is_plain(catalog: Catalog) -> None:
     question = "xylophones"
     (vector,) = WordEmbedder().embed([question])
-    (lunch,) = (s for s in catalog.services if s.id == "s4")
-    (row,) = WordEmbedder().embed([lunch.text])
+    (row,) = WordEmbedder().embed([catalog.get("s4").text])
     learnt = Projection(3 * np.outer(vector, row), "words")
     for plain, led in ((0.1, False), (0.2, False), (0.5, True), (0.65, True)):
         evidence = Marking(catalog, (), plain)
