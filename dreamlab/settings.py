@@ -105,10 +105,10 @@ class Settings(BaseSettings):
     training_tokens: Annotated[int, Field(ge=100)] = 250_000
     """Most tokens that one fine-tuning reads, whatever has gathered: a night stays bounded."""
 
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Peak learning rate of the adapter."""
 
-    lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
+    lora_rank: Annotated[int, Field(ge=1, le=512)] = 64
     """Rank of the LoRA adapter."""
 
     training_strategy: Literal["sft", "dpo", "grpo"] = "sft"

@@ -27,9 +27,9 @@ FOR_NEED, FOR_GROUP, AT_PLACE = 0.08, 0.05, 0.1
 CLOSE = 0.15
 """How far below the best row, in cosine, a row may lie that a guess leads to."""
 
-PLAIN, PLAIN_AND_SAID = 0.7, 0.55
-"""Plainness (`Evidence.plainness`) from which only rows that fit are cited, and from which they are
-where the question says its needs in words of the bank."""
+PLAIN, SAID = 0.8, 0.2
+"""How plain a question must be for only rows that fit to be cited, and what it adds to that if it
+says its needs in words of the bank; chosen together, by the half that decides."""
 
 LEARNT, VAGUE, CLEAR = 0.6, 0.2, 0.5
 """Weight of the learnt likeness of rows beside that of the encoder, and the plainness from which it
@@ -128,13 +128,13 @@ class BaseModel:
             cited = self._and_nearer(cited, clue) if referral.field else cited
         else:
             plainness = self.evidence.plainness(referral, clue)
-            said = clue.said.issuperset(referral.needs)
-            plain = plainness >= (PLAIN_AND_SAID if said else PLAIN)
+            likeness = self._likeness(clue, plainness)
+            plain = self._is_plain(referral, clue, plainness, likeness)
             if not plain and clue.far and clue.similarity.max(initial=0.0) < NOWHERE_NEAR:
                 referral, cited = Referral(nothing_fits=True), []
                 notes += ("no row is near",)
             else:
-                worth = self._worth(referral, clue, plainness)
+                worth = {s: cosine + _fit(s, referral) for s, cosine in likeness.items()}
                 cited = self._filtered(referral, worth) if plain else self._leant_to(worth)
         return Answer(
             Role.BASE,
@@ -168,17 +168,29 @@ class BaseModel:
         first = sorted(self.catalog.services, key=lambda s: -worth[s])[:CITED_AT_MOST]
         return [s for s in first if worth[s] >= worth[first[0]] - CLOSE]
 
-    def _worth(self, referral: Referral, clue: Clue, plainness: float) -> dict[Service, float]:
-        """What each row is worth: its likeness to the question and how it fits the facets."""
-        likeness = zip(self.catalog.services, self._likeness(clue, plainness), strict=True)
-        return {service: cosine + _fit(service, referral) for service, cosine in likeness}
+    def _is_plain(
+        self,
+        referral: Referral,
+        clue: Clue,
+        plainness: float,
+        likeness: Mapping[Service, float],
+    ) -> bool:
+        """Whether a question asks for just what was completed: by how near it is to that
+        (`plainness`), how much it asks and does not tell (`Clue.asked`), and how far, in cosine,
+        all rows that fit lie behind the likest."""
+        fitting = [likeness[service] for service in self.catalog.matching(referral)]
+        behind = max(likeness.values()) - max(fitting, default=-1.0)
+        said = clue.said.issuperset(referral.needs)
+        return plainness + clue.asked + SAID * said - behind >= PLAIN
 
-    def _likeness(self, clue: Clue, plainness: float) -> list[float]:
-        if self.projection is None or plainness <= VAGUE:
-            return clue.similarity.tolist()
-        learnt = self.evidence.rows @ self.projection(clue.vector)
-        share = LEARNT * min((plainness - VAGUE) / (CLEAR - VAGUE), 1)
-        return ((1 - share) * clue.similarity + share * learnt).tolist()
+    def _likeness(self, clue: Clue, plainness: float) -> dict[Service, float]:
+        """How like each row is to a question, in cosine; learnt where it asks plainly."""
+        cosines = clue.similarity
+        if self.projection is not None and plainness > VAGUE:
+            learnt = self.evidence.rows @ self.projection(clue.vector)
+            share = LEARNT * min((plainness - VAGUE) / (CLEAR - VAGUE), 1)
+            cosines = (1 - share) * cosines + share * learnt
+        return dict(zip(self.catalog.services, cosines.tolist(), strict=True))
 
 
 def _fit(service: Service, referral: Referral) -> float:

@@ -42,6 +42,8 @@ refusals of the deciding half lie above the first, a quarter of the other questi
 second."""
 DISTANCES = ("far", "dim", "near")
 """What stands before the question, by that lead."""
+SHRUNK = 3.0
+"""Ridge of the regression that tells asking from telling; 1 to 30 are alike."""
 FIELDS, NAMED = 2, 0.75
 """Fields shown of a question that names a service, the likeliest first, and the score from which
 they are all that is shown: of such dreams 92 % ask for a fact."""
@@ -65,7 +67,8 @@ class Clue:
     `prompt` is the question with the evidence before it, as the model reads it; `vector` the
     question's embedding, [d]; `similarity` the cosine of every row of the directory to it, [rows];
     `said` the needs that the question says in words of the bank; `far` whether it is nearer to
-    what no directory answers than to this one.
+    what no directory answers than to this one; `asked` how much it sounds like the bank's words for
+    needs and groups (about 1) and not like its situations (about 0).
     """
 
     prompt: str
@@ -73,6 +76,7 @@ class Clue:
     similarity: np.ndarray
     said: frozenset[str] = frozenset()
     far: bool = False
+    asked: float = 0.0
 
 
 class Evidence:
@@ -102,6 +106,7 @@ class Evidence:
         self._served = served / np.sqrt(np.maximum(served.sum(axis=1, keepdims=True), 1))
         self._needs = _Phrases("needs", catalog.needs, bank.needs, embedder, cache)
         self._groups = _Phrases("groups", catalog.groups, bank.groups, embedder, cache)
+        self._naming, self._at_rest = _naming(self._needs, self._groups)
         self._outside = _Phrases(
             "outside", [""], {"": FacetPhrases({}, bank.outside)}, embedder, cache
         )
@@ -163,10 +168,13 @@ class Evidence:
     def _clue_of(self, prompt: str, parted: re.Match[str] | None, vector: np.ndarray) -> Clue:
         similarity = self.rows @ vector
         if parted is None:
-            return Clue(prompt, vector, similarity)
+            return Clue(prompt, vector, similarity, asked=self._asked(vector))
         said = filter(None, map(self._need, _SAID_NEED.findall(parted["evidence"])))
         far = parted["distance"] == DISTANCES[0]
-        return Clue(prompt, vector, similarity, frozenset(said), far)
+        return Clue(prompt, vector, similarity, frozenset(said), far, self._asked(vector))
+
+    def _asked(self, vector: np.ndarray) -> float:
+        return float(vector @ self._naming + self._at_rest)
 
     def plainness(self, referral: Referral, clue: Clue) -> float:
         """How plainly a question asks for what a referral says, and for no more: the cosine between
@@ -221,7 +229,8 @@ class Evidence:
         }
         parts = (*facets, distance, question)
         prompt = " ".join(part for part in parts if part) if self._open_book else question
-        return Clue(prompt, vector, cosines, frozenset(said_needs), distance == DISTANCES[0])
+        far = distance == DISTANCES[0]
+        return Clue(prompt, vector, cosines, frozenset(said_needs), far, self._asked(vector))
 
     def _votes(self, cosines: np.ndarray) -> np.ndarray:
         nearest = np.argsort(-cosines)[:ROWS]
@@ -290,6 +299,16 @@ class _Phrases:
             texts.vectors = cached_vectors(f"{name}-{kind}", texts.read, embedder, cache)
         self._size = len(values)
 
+    @property
+    def words(self) -> np.ndarray:
+        """Vectors of the values' words, [words, d]."""
+        return self._sets[1].vectors
+
+    @property
+    def situations(self) -> np.ndarray:
+        """Vectors of the situations that reveal the values, [situations, d]."""
+        return self._sets[2].vectors
+
     def similarities(self, vector: np.ndarray, said: str, hide: bool = False) -> _Similar:
         """How near the question is to each value, by its name, words and situations."""
         best = [texts.best(vector, said, self._size, hide) for texts in self._sets]
@@ -317,6 +336,22 @@ class _Set:
         cosines[[text in said for text in self._plain]] = 0.0 if hide else 1.0
         np.maximum.at(found, self._owners, cosines)
         return found
+
+
+def _naming(*facets: _Phrases) -> tuple[np.ndarray, float]:
+    """Weights [d] and offset of the ridge regression (Hoerl and Kennard, 1970) that gives 1 for the
+    words and 0 for the situations of these facets; zeros where the bank lacks either."""
+    words = np.concatenate([facet.words for facet in facets])
+    situations = np.concatenate([facet.situations for facet in facets])
+    if not len(words) or not len(situations):
+        return np.zeros(words.shape[1]), 0.0
+    read = np.concatenate([words, situations]).astype(float)
+    target = np.repeat([1.0, 0.0], [len(words), len(situations)])
+    middle, rest = read.mean(axis=0), target.mean()
+    centred = read - middle
+    squares = centred.T @ centred + SHRUNK * np.eye(len(middle))
+    weights = np.linalg.solve(squares, centred.T @ (target - rest))
+    return weights, float(rest - middle @ weights)
 
 
 def _distance(lead: float) -> str:

@@ -55,9 +55,9 @@ DENSE, BASE, TEAM = "dense retrieval", "base", "team"
 WORDINGS, REPLAYED_WORDINGS = 10, 3
 """Wordings in which a new and an earlier example are learnt."""
 
-HIDDEN = (("need", "group"), (), (), ())
+HIDDEN = (("need", "group"), ("need",), ("group",), ())
 """Facets of which a row is learnt as if the phrase bank had not got its words; rows take turns, by
-hash."""
+hash. Each without the other too, or a likely group is dropped wherever the need is said."""
 
 Guard = Callable[[], None]
 """Asked before each step; raises where the work must stop."""

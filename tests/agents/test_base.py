@@ -25,20 +25,26 @@ class Saying:
 
 class Marking:
     """Evidence that marks each question, compares words, and takes needs for said, every question
-    for as plain as told and, if told, for far outside."""
+    for as plain and as asked for as told and, if told, for far outside."""
 
     def __init__(
-        self, catalog: Catalog, said: Sequence[str], plain: float = 0.6, far: bool = False
+        self,
+        catalog: Catalog,
+        said: Sequence[str],
+        plain: float = 0.6,
+        far: bool = False,
+        asked: float = 0.0,
     ) -> None:
         self.rows = WordEmbedder().embed([s.text for s in catalog.services])
         self.said = frozenset(said)
         self.plain = plain
         self.far = far
+        self.asked = asked
 
     def read(self, questions: Sequence[str]) -> list[Clue]:
         vectors = WordEmbedder().embed(questions)
         return [
-            Clue(f"near {q}", v, self.rows @ v, self.said, self.far)
+            Clue(f"near {q}", v, self.rows @ v, self.said, self.far, self.asked)
             for q, v in zip(questions, vectors, strict=True)
         ]
 
@@ -59,8 +65,9 @@ def base_saying(
     said: Sequence[str] = ("food", "housing"),
     plain: float = 0.6,
     far: bool = False,
+    asked: float = 0.0,
 ) -> BaseModel:
-    return base_with(Saying(completion), catalog, Marking(catalog, said, plain, far))
+    return base_with(Saying(completion), catalog, Marking(catalog, said, plain, far, asked))
 
 
 def test_a_completion_is_executed_by_the_directory(catalog: Catalog) -> None:
@@ -87,22 +94,30 @@ def test_rows_that_fit_are_ordered_by_likeness_to_the_question(catalog: Catalog)
 
 def test_a_guessed_need_speaks_for_a_row_and_hides_none(catalog: Catalog) -> None:
     question = "a hot lunch every weekday"
-    (said,) = base_saying("<need:housing>", catalog).propose([question])
     (guessed,) = base_saying("<need:housing>", catalog, said=()).propose([question])
-    assert "s4" not in said.referral.service_ids
     assert guessed.referral.service_ids[0] == "s4"
 
 
 def test_how_plainly_it_is_asked_decides_whether_facets_filter(catalog: Catalog) -> None:
-    for said, plain, filtered in (
-        (("housing",), 0.5, False),
-        (("housing",), 0.6, True),
-        ((), 0.6, False),
-        ((), 0.8, True),
+    for said, plain, asked, filtered in (
+        (("housing",), 0.5, 0.0, False),
+        (("housing",), 0.65, 0.0, True),
+        (("housing",), 0.4, 0.25, True),
+        ((), 0.7, 0.0, False),
+        ((), 0.85, 0.0, True),
+        ((), 0.5, 0.2, False),
+        ((), 0.5, 0.35, True),
     ):
-        base = base_saying("<need:housing>", catalog, said, plain)
-        (answer,) = base.propose(["a hot lunch every weekday"])
-        assert ("s4" not in answer.referral.service_ids) == filtered
+        base = base_saying("<need:housing>", catalog, said, plain, asked=asked)
+        (answer,) = base.propose(["quartz"])
+        assert (answer.referral.service_ids == ("s1", "s2")) == filtered
+
+
+def test_rows_that_fit_far_behind_another_do_not_hide_it(catalog: Catalog) -> None:
+    base = base_saying("<need:housing>", catalog, plain=0.9)
+    told, unlike = base.propose(["a hot lunch every weekday", "quartz"])
+    assert told.referral.service_ids[0] == "s4"
+    assert "s4" not in unlike.referral.service_ids
 
 
 def test_nothing_fits_a_guess_about_what_no_row_is_near(catalog: Catalog) -> None:

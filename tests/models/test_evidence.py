@@ -8,7 +8,7 @@ from dreamlab.directory.catalog import Catalog, open_directory
 from dreamlab.directory.phrases import PhraseBank, load_phrases
 from dreamlab.models.embedding import open_embedder
 from dreamlab.models.evidence import Evidence
-from dreamlab.records import Referral
+from dreamlab.records import Referral, Service
 from dreamlab.settings import Settings
 
 
@@ -63,8 +63,6 @@ def test_reading_many_questions_at_once_changes_none(evidence: Evidence) -> None
 
 
 def test_a_directory_without_phrases_has_its_facet_names(tmp_path: Path) -> None:
-    from dreamlab.records import Service
-
     settings = Settings(home=tmp_path)
     rows = (Service("1", "Bread House", "Pantry", ("food",), ("seniors",), place="Oz"),)
     bare = Evidence(Catalog("bare", rows), PhraseBank(), open_embedder(settings))
@@ -103,6 +101,7 @@ def test_a_prompt_is_read_back_to_its_question(evidence: Evidence) -> None:
     assert [question for question, _ in again] == questions
     for clue, (_, found) in zip(clues, again, strict=True):
         assert (found.said, found.far) == (clue.said, clue.far)
+        assert found.asked == pytest.approx(clue.asked, abs=1e-4)
         assert np.allclose(found.similarity, clue.similarity, atol=1e-4)
 
 
@@ -117,6 +116,25 @@ def test_a_plain_question_is_near_to_its_referral_in_words(evidence: Evidence) -
     assert evidence.plainness(referral, plain) > 0.8
     assert evidence.plainness(referral, story) < 0.5
     assert evidence.plainness(Referral(needs=("legal",)), plain) < 0.4
+
+
+def test_what_is_asked_for_is_told_from_what_is_told(evidence: Evidence) -> None:
+    asked, told, recounted = evidence.read(
+        [
+            "low cost legal services and a bus pass",
+            "the mill shut its gates on us in March and I have not slept since",
+            "my wife cries in the bathroom and says it is nothing",
+        ]
+    )
+    assert asked.asked > 0.6
+    assert told.asked < 0.4
+    assert recounted.asked < 0.4
+
+
+def test_without_phrases_nothing_sounds_like_asking(tmp_path: Path) -> None:
+    rows = (Service("1", "Bread House", "Pantry", ("food",), ("seniors",), place="Oz"),)
+    bare = Evidence(Catalog("bare", rows), PhraseBank(), open_embedder(Settings(home=tmp_path)))
+    assert [clue.asked for clue in bare.read(["food for seniors", "my fridge is empty"])] == [0, 0]
 
 
 def test_a_question_about_nothing_here_lies_far(evidence: Evidence) -> None:
