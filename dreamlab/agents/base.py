@@ -27,9 +27,9 @@ FOR_NEED, FOR_GROUP, AT_PLACE = 0.08, 0.05, 0.1
 CLOSE = 0.15
 """How far below the best row, in cosine, a row may lie that a guess leads to."""
 
-PLAIN, SAID = 0.8, 0.2
+PLAIN, SAID = 0.9, 0.2
 """How plain a question must be for only rows that fit to be cited, and what it adds to that if it
-says its needs in words of the bank; chosen together, by the half that decides."""
+says its needs in words of the bank; chosen together, by the natural half that decides."""
 
 LEARNT, VAGUE, CLEAR = 0.6, 0.2, 0.5
 """Weight of the learnt likeness of rows beside that of the encoder, and the plainness from which it

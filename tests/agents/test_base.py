@@ -63,7 +63,7 @@ def base_saying(
     completion: str,
     catalog: Catalog,
     said: Sequence[str] = ("food", "housing"),
-    plain: float = 0.6,
+    plain: float = 0.75,
     far: bool = False,
     asked: float = 0.0,
 ) -> BaseModel:
@@ -100,13 +100,13 @@ def test_a_guessed_need_speaks_for_a_row_and_hides_none(catalog: Catalog) -> Non
 
 def test_how_plainly_it_is_asked_decides_whether_facets_filter(catalog: Catalog) -> None:
     for said, plain, asked, filtered in (
-        (("housing",), 0.5, 0.0, False),
-        (("housing",), 0.65, 0.0, True),
-        (("housing",), 0.4, 0.25, True),
-        ((), 0.7, 0.0, False),
-        ((), 0.85, 0.0, True),
-        ((), 0.5, 0.2, False),
-        ((), 0.5, 0.35, True),
+        (("housing",), 0.65, 0.0, False),
+        (("housing",), 0.75, 0.0, True),
+        (("housing",), 0.5, 0.25, True),
+        ((), 0.85, 0.0, False),
+        ((), 0.95, 0.0, True),
+        ((), 0.5, 0.35, False),
+        ((), 0.5, 0.45, True),
     ):
         base = base_saying("<need:housing>", catalog, said, plain, asked=asked)
         (answer,) = base.propose(["quartz"])
