@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="a night's dataset.jsonl instead of dreams")
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--compile", action="store_true", help="compile our layers")
     parser.add_argument("--plain-bf16", action="store_true", help="plain in bfloat16 on a CPU too")
     parser.add_argument("--only", choices=("plain", "ours", "unsloth"), help="one contender alone")
