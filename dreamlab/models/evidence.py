@@ -106,7 +106,7 @@ class Evidence:
         self._served = served / np.sqrt(np.maximum(served.sum(axis=1, keepdims=True), 1))
         self._needs = _Phrases("needs", catalog.needs, bank.needs, embedder, cache)
         self._groups = _Phrases("groups", catalog.groups, bank.groups, embedder, cache)
-        self._naming, self._at_rest = _naming(self._needs, self._groups)
+        self._asking, self._offset = _asking(self._needs, self._groups)
         self._outside = _Phrases(
             "outside", [""], {"": FacetPhrases({}, bank.outside)}, embedder, cache
         )
@@ -174,7 +174,7 @@ class Evidence:
         return Clue(prompt, vector, similarity, frozenset(said), far, self._asked(vector))
 
     def _asked(self, vector: np.ndarray) -> float:
-        return float(vector @ self._naming + self._at_rest)
+        return float(vector @ self._asking + self._offset)
 
     def plainness(self, referral: Referral, clue: Clue) -> float:
         """How plainly a question asks for what a referral says, and for no more: the cosine between
@@ -338,7 +338,7 @@ class _Set:
         return found
 
 
-def _naming(*facets: _Phrases) -> tuple[np.ndarray, float]:
+def _asking(*facets: _Phrases) -> tuple[np.ndarray, float]:
     """Weights [d] and offset of the ridge regression (Hoerl and Kennard, 1970) that gives 1 for the
     words and 0 for the situations of these facets; zeros where the bank lacks either."""
     words = np.concatenate([facet.words for facet in facets])
